@@ -1,0 +1,71 @@
+"""From a raw map to what is shown: ReLU, min-max, resize, overlay."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._errors import unknown
+
+
+def display(raw: Float[Array, "*n h w"], *, size: tuple[int, int] | None = None) -> Float[Array, "*n H W"]:
+    """The map as it is shown: `resize(normalise(relu(raw)), size)`, in [0, 1], never NaN.
+
+    Args:
+        raw: raw maps `(..., h, w)`.
+        size: `(H, W)` of the result, in pixels; the maps' own size by default.
+
+    Source: the order of the steps is that of pytorch-grad-cam [third party].
+    """
+    shown = normalise(jax.nn.relu(raw))
+    return shown if size is None else resize(shown, size)
+
+
+def normalise(maps: Float[Array, "*n h w"]) -> Float[Array, "*n h w"]:
+    """`N(m) = (m - min m) / (max m - min m)` of each map; zeros where a map is constant or holds no finite range.
+
+    A map counts as constant where its range is within rounding (8 units in the last place) of its largest value.
+    """
+    low = jnp.min(maps, axis=(-2, -1), keepdims=True)
+    high = jnp.max(maps, axis=(-2, -1), keepdims=True)
+    noise = 8 * jnp.finfo(maps.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
+    varies = (high - low > jnp.maximum(noise, jnp.finfo(maps.dtype).tiny)) & jnp.isfinite(high - low)
+    scaled = (maps - jnp.where(varies, low, 0)) / jnp.where(varies, high - low, 1)
+    return jnp.where(varies, scaled, 0)
+
+
+def resize(maps: Float[Array, "*n h w"], size: tuple[int, int]) -> Float[Array, "*n H W"]:
+    """Bilinear resize with half-pixel centres and no antialiasing, as torch's `interpolate` and OpenCV do."""
+    return jax.image.resize(maps, (*maps.shape[:-2], *size), method="bilinear", antialias=False)
+
+
+def overlay(picture, shown, *, alpha: float = 0.5, colormap: str = "turbo") -> np.ndarray:
+    """A picture with a map laid over it, on the host.
+
+    Args:
+        picture: `(H, W, 3)` RGB, uint8 or float in [0, 1].
+        shown: `(H, W)` in [0, 1], as `display` returns it.
+        alpha: share of the colours in the mix, in [0, 1].
+        colormap: any colour map of matplotlib.
+
+    Returns:
+        uint8 RGB `(H, W, 3)`.
+
+    Raises:
+        ValueError: shapes that differ, values outside [0, 1], an unknown colour map.
+    """
+    from matplotlib import colormaps
+
+    picture, shown = np.asarray(picture), np.asarray(shown, dtype=np.float32)
+    if picture.ndim != 3 or picture.shape[-1] != 3 or picture.shape[:2] != shown.shape:
+        raise ValueError(f"overlay takes a picture (H, W, 3) and a map (H, W); got {picture.shape} and {shown.shape}")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is a share between 0 and 1; got {alpha}")
+    if colormap not in colormaps:
+        raise ValueError(unknown("colour map", colormap, list(colormaps)))
+    base = picture.astype(np.float32) / (255 if picture.dtype == np.uint8 else 1)
+    for name, values in (("picture", base), ("map", shown)):
+        if not (values.min() >= 0 and values.max() <= 1.0001):
+            raise ValueError(f"the {name}'s values must lie in [0, 1]; they span {values.min()} to {values.max()}")
+    colours = colormaps[colormap](shown)[..., :3].astype(np.float32)
+    return np.round(255 * ((1 - alpha) * base + alpha * colours)).clip(0, 255).astype(np.uint8)

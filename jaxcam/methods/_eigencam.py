@@ -1,0 +1,48 @@
+"""Eigen-CAM and EigenGrad-CAM: the first principal component of the channels."""
+
+from jaxtyping import Array, Float
+
+from .._fuse import Fuse, principal_component
+from .._probe import Probe, widen
+from .._targets import Target
+
+
+def eigencam(
+    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = principal_component
+) -> Float[Array, "h w"]:
+    """Eigen-CAM: the activation's first principal component, `M = (A - mean A) v₁`. No class, no gradient.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: not used: the map is the same for every class.
+        fuse: activation `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`, of mean 0; for its sign see `jaxcam.principal_component`.
+
+    Source: Muhammad & Yeasin 2020, "Eigen-CAM", arXiv 2008.00299 [paper]; centring as pytorch-grad-cam
+    [third party]; sign [ours].
+    """
+    _, activation = probe(image)
+    return fuse(widen(activation))
+
+
+def eigengradcam(
+    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = principal_component
+) -> Float[Array, "h w"]:
+    """EigenGrad-CAM: the first principal component of `G ⊙ A`, which makes Eigen-CAM speak of a class.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the most likely class, or a callable `output -> scalar`.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`, of mean 0; for its sign see `jaxcam.principal_component`.
+
+    Source: pytorch-grad-cam's EigenGradCAM [third party]; sign [ours].
+    """
+    look = probe.look(image, target)
+    return fuse(look.gradient * look.activation)

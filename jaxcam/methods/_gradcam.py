@@ -1,0 +1,128 @@
+"""The gradient family: Grad-CAM, element-wise Grad-CAM, Grad-CAM++, XGrad-CAM and Layer-CAM.
+
+Each weighs the activation A `(h, w, K)` of a layer by its gradient `G = ∂s/∂A` and fuses the channels. A sum or a
+mean without further words runs over positions; all return the raw, signed map at the layer's size.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._fuse import Fuse, channel_sum
+from .._probe import Probe
+from .._targets import Target
+
+
+def gradcam(
+    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+) -> Float[Array, "h w"]:
+    """Grad-CAM: `w_k = mean_ij G_kij`, `M = Σ_k w_k A_k`.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the most likely class, or a callable `output -> scalar`.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`, in units of the score.
+
+    Source: Selvaraju et al. 2017, "Grad-CAM", arXiv 1610.02391 [paper]. The paper's ReLU is a display step here.
+    """
+    look = probe.look(image, target)
+    weights = jnp.mean(look.gradient, axis=(0, 1), keepdims=True)
+    return fuse(weights * look.activation)
+
+
+def gradcam_elementwise(
+    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+) -> Float[Array, "h w"]:
+    """Element-wise Grad-CAM: `M = Σ_k relu(G_k ⊙ A_k)`, only what speaks for the target.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the most likely class, or a callable `output -> scalar`.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw map `(h, w)`, at least 0, in units of the score.
+
+    Source: pytorch-grad-cam's GradCAMElementWise [third party].
+    """
+    look = probe.look(image, target)
+    return fuse(jax.nn.relu(look.gradient * look.activation))
+
+
+def gradcampp(
+    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+) -> Float[Array, "h w"]:
+    """Grad-CAM++: `α_k = G_k² / (2 G_k² + (Σ A_k) G_k³ + 1e-6)`, 0 where G is 0; `w_k = Σ relu(G_k) α_k`;
+    `M = Σ_k w_k A_k`.
+
+    The closed form of α holds for an exponential of the score; the gradient used is that of the score itself.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the most likely class, or a callable `output -> scalar`.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`.
+
+    Source: Chattopadhay et al. 2018, "Grad-CAM++", arXiv 1710.11063 [paper]; the constant 1e-6 is
+    pytorch-grad-cam's [third party].
+    """
+    A, G = (look := probe.look(image, target)).activation, look.gradient
+    total = jnp.sum(A, axis=(0, 1), keepdims=True)
+    below = 2 * G**2 + total * G**3 + 1e-6
+    alpha = jnp.where((G == 0) | (below == 0), 0, G**2 / jnp.where(below == 0, 1, below))
+    weights = jnp.sum(jax.nn.relu(G) * alpha, axis=(0, 1), keepdims=True)
+    return fuse(weights * A)
+
+
+def xgradcam(
+    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+) -> Float[Array, "h w"]:
+    """XGrad-CAM: `w_k = Σ (G_k ⊙ A_k) / (Σ A_k + 1e-7)`, `M = Σ_k w_k A_k`.
+
+    The mean gradient, weighted by the activation, so that the map adds up to what HiResCAM's does. A channel whose
+    activations sum to exactly -1e-7 weighs 0.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the most likely class, or a callable `output -> scalar`.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`, in units of the score.
+
+    Source: Fu et al. 2020, "Axiom-based Grad-CAM", arXiv 2008.02312 [paper]; the constant 1e-7 is
+    pytorch-grad-cam's [third party].
+    """
+    A, G = (look := probe.look(image, target)).activation, look.gradient
+    total = jnp.sum(A, axis=(0, 1), keepdims=True) + 1e-7
+    weights = jnp.sum(G * A, axis=(0, 1), keepdims=True) / jnp.where(total == 0, jnp.inf, total)
+    return fuse(weights * A)
+
+
+def layercam(
+    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+) -> Float[Array, "h w"]:
+    """Layer-CAM: `M = Σ_k relu(G_k) ⊙ A_k`. Sharp at early layers too.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the most likely class, or a callable `output -> scalar`.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`, in units of the score.
+
+    Source: Jiang et al. 2021, "LayerCAM", IEEE TIP 30 [paper].
+    """
+    look = probe.look(image, target)
+    return fuse(jax.nn.relu(look.gradient) * look.activation)
