@@ -1,0 +1,91 @@
+"""A torch state_dict into a model, and back."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from converters._fit import fit, message, weights
+from converters._layout import Leaf, leaves
+from converters._names import state_dict as plain
+
+Model = TypeVar("Model", bound=nnx.Module)
+
+
+def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
+    """A copy of `model` that holds the weights of `state_dict`.
+
+    Every array of the model must be in the state_dict, once and in its shape, and the state_dict must be used up;
+    batch counters, and auxiliary heads that the model was built without, are the exceptions.
+
+    Args:
+        model: any nnx module whose paths are the names of the torch module; abstract (from `nnx.eval_shape`) will do.
+            It is left as it is.
+        state_dict: names in torch's spelling; numpy, jax or torch arrays in torch's layout. The dict a training script
+            saves around it and the prefixes `module.`, `model.` and `_orig_mod.` are understood.
+
+    Returns:
+        A new model, its arrays in the dtypes of `model`'s.
+
+    Raises:
+        ValueError: the names or shapes differ (one error lists all that do), or an array holds values that are not
+            finite or do not fit the model's dtype.
+    """
+    targets = {leaf.key: leaf for leaf in leaves(model)}
+    arrays = weights(plain(state_dict), targets)
+    given = {key: value.shape for key, value in arrays.items()}
+    found = fit({key: leaf.shape for key, leaf in targets.items()}, given)
+    if any(found):
+        raise ValueError(message(found, given))
+    values = {leaf.path: _value(key, leaf, arrays[key]) for key, leaf in targets.items()}
+    return _filled(model, values)
+
+
+def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
+    """The weights of `model` as torch names and lays them out: the inverse of `from_torch`, bit for bit.
+
+    Batch counters, which these models do not keep, are zero, so that `load_state_dict(strict=True)` takes the result.
+    """
+    arrays = {}
+    for leaf in leaves(model):
+        # an owned copy: a model's arrays never change, a state_dict's may
+        arrays[leaf.key] = np.array(leaf.to_torch(np.asarray(leaf.variable.get_value())))
+        if isinstance(leaf.layer, nnx.BatchNorm) and leaf.path[-1] == "mean":
+            arrays[leaf.key.replace("running_mean", "num_batches_tracked")] = np.zeros((), np.int64)
+    return arrays
+
+
+def _value(key: str, leaf: Leaf, x: np.ndarray) -> jax.Array:
+    dtype = leaf.variable.dtype
+    if jnp.issubdtype(dtype, jnp.floating) and not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"{key} is of {x.dtype}, the model's of {dtype}: is the checkpoint quantised?")
+    with np.errstate(over="ignore"):
+        y = leaf.from_torch(x).astype(dtype)
+    if not np.isfinite(y).all():
+        count = int((~np.isfinite(x)).sum())
+        raise ValueError(
+            f"{key} holds {count} values that are not finite" if count else f"{key} overflows {dtype}"
+        )
+    return jnp.array(y)  # copies: the caller's array may change later
+
+
+def _filled(model: Model, values: Mapping[tuple, jax.Array]) -> Model:
+    """A copy of `model` with `values` at their paths."""
+    graph, state = nnx.split(model)
+    flat = []
+    for number, (path, variable) in enumerate(nnx.to_flat_state(state)):
+        value = values[path] if path in values else _generator(variable.get_value(), number)
+        flat.append((path, variable.replace(value)))
+    return nnx.merge(graph, nnx.from_flat_state(flat))
+
+
+def _generator(value: Any, number: int) -> jax.Array:
+    """The key or counter of a random number generator; an abstract model has none yet."""
+    if not isinstance(value, jax.ShapeDtypeStruct):
+        return value
+    if not jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return jnp.zeros(value.shape, value.dtype)
+    return jax.random.fold_in(jax.random.key(0), number)

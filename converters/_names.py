@@ -1,0 +1,53 @@
+"""Finds the state_dict inside a checkpoint and gives its keys their plain names."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+_NESTS = ("state_dict", "model_state_dict", "model", "net")
+_PREFIXES = ("module.", "model.", "_orig_mod.")  # of DataParallel, of a trainer's class, of torch.compile
+_DENSENET = re.compile(
+    r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)"
+)  # as DenseNets were spelled before torch 0.4
+
+
+def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
+    """The arrays of `checkpoint` under their plain names.
+
+    A training script's dict (`{"state_dict": ..., "epoch": ...}`) is opened; what stands beside the state_dict
+    is dropped. A prefix that all keys share (`module.`, `model.`, `_orig_mod.`) is taken off.
+
+    Raises ValueError when there is no state_dict, more than one, or something in it that is no array.
+    """
+    while isinstance(checkpoint, Mapping):
+        nests = [key for key in _NESTS if isinstance(checkpoint.get(key), Mapping)]
+        if not nests:
+            break
+        if len(nests) > 1:
+            raise ValueError(f"holds several state_dicts: {', '.join(nests)}; pass on the one you mean")
+        checkpoint = checkpoint[nests[0]]
+    if not isinstance(checkpoint, Mapping):
+        raise ValueError(f"holds a {type(checkpoint).__name__}, not a state_dict (names of arrays)")
+    if not checkpoint:
+        raise ValueError("holds an empty state_dict")
+    if odd := [key for key in checkpoint if not isinstance(key, str)]:
+        raise ValueError(f"holds a dict whose keys are not names: {odd[0]!r}")
+    found = {key: as_array(key, value) for key, value in checkpoint.items()}
+    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in found)), None):
+        found = {key.removeprefix(prefix): value for key, value in found.items()}
+    return {_DENSENET.sub(r"\1\2", key): value for key, value in found.items()}
+
+
+def as_array(key: str, value: Any) -> np.ndarray:
+    """`value`, a numpy, jax or torch array, as a numpy array. torch is not imported."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        # numpy has no bfloat16, so torch does not convert it; the way through float32 is exact
+        if str(value.dtype) == "torch.bfloat16":
+            return np.asarray(value.float()).astype(ml_dtypes.bfloat16)
+    elif not hasattr(value, "__array__"):
+        raise ValueError(f"holds a {type(value).__name__} under {key!r} where an array should be")
+    return np.asarray(value)
