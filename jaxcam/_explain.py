@@ -154,10 +154,8 @@ def _output(probe: Probe, images: Array) -> Any:
     """Shape of the model's output for one image; raises where the model cannot take such an image."""
     try:
         return _forward.eval_shape(probe, jax.ShapeDtypeStruct(images.shape[1:], images.dtype))
-    except TypeError as error:
-        raise ValueError(
-            f"the model cannot take images of shape {images.shape[1:]}: {str(error).splitlines()[0]}"
-        ) from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot look at images of shape {images.shape[1:]}: {error}") from error
 
 
 @jax.jit
