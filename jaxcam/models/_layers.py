@@ -37,7 +37,7 @@ class Linear(nnx.Linear):
 
 
 class BatchNorm(nnx.BatchNorm):
-    """Batch norm that starts in eval mode, where it folds its four vectors into one multiply-add, as torch does.
+    """Batch norm that starts in eval mode and there, as torch does, is one multiply-add of folded vectors.
 
     The folding is in float32 whatever the compute dtype: a bfloat16 `rsqrt` has two digits only.
     """

@@ -1,0 +1,61 @@
+"""Pooling with torch's rules for sizes and borders."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+
+from ._conv import check_map, output_size
+
+
+class MaxPool(nnx.Module):
+    """The largest value under a square window; the border counts as -inf.
+
+    With `ceil`, a last window that only partly covers the map counts too (torch's `ceil_mode`).
+    """
+
+    def __init__(self, window: int, *, stride: int, padding: int = 0, ceil: bool = False):
+        self.window, self.stride, self.padding, self.ceil = window, stride, padding, ceil
+
+    def __call__(self, x):
+        check_map(x)
+        window, strides, padding = (self.window,) * 2, (self.stride,) * 2, ((self.padding,) * 2,) * 2
+        out = output_size(x.shape[1:3], window, strides, padding, ceil=self.ceil)
+        # What torch leaves out on the right (negative) or adds there (ceil), so that the sizes agree.
+        covers = [(n - 1) * self.stride + self.window for n in out]
+        pads = [(self.padding, c - n - self.padding) for c, n in zip(covers, x.shape[1:3], strict=True)]
+        # A NumPy constant: JAX knows a max pool, and its gradient, by a concrete start value.
+        lowest = np.array(-np.inf, x.dtype)
+        return lax.reduce_window(
+            x, lowest, lax.max, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0))
+        )
+
+
+class AdaptiveAvgPool(nnx.Module):
+    """The mean over `size` x `size` nearly equal, possibly overlapping cells, of a map of any size."""
+
+    def __init__(self, size: int):
+        self.size = size
+
+    def __call__(self, x):
+        check_map(x)
+        if x.shape[1:3] == (self.size, self.size):
+            return x
+        if self.size == 1:
+            return x.mean((1, 2), keepdims=True)
+        rows, columns = (jnp.asarray(_cells(n, self.size)) for n in x.shape[1:3])
+        # Two small products with constant matrices, in full precision: an accelerator's default would round
+        # the means to bfloat16.
+        pooled = jnp.einsum(
+            "ih,bhwc,jw->bijc", rows, x.astype(rows.dtype), columns, precision=lax.Precision.HIGHEST
+        )
+        return pooled.astype(x.dtype)
+
+
+def _cells(inputs: int, outputs: int) -> np.ndarray:
+    """(outputs, inputs) weights: cell i averages floor(i * in / out) to ceil((i + 1) * in / out)."""
+    weights = np.zeros((outputs, inputs), np.float32)
+    for i in range(outputs):
+        start, stop = i * inputs // outputs, -(-(i + 1) * inputs // outputs)
+        weights[i, start:stop] = 1 / (stop - start)
+    return weights

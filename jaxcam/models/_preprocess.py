@@ -1,0 +1,94 @@
+"""A picture as a checkpoint wants it: upright RGB, resized by PIL, cropped or squeezed, normalised."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """Resize the shorter side, crop the centre, scale to [0, 1], subtract the mean, divide by the deviation.
+
+    Calling it with a picture gives float32 (size, size, 3). A picture is a uint8 array (H, W), (H, W, 3) or
+    (H, W, 4), or a PIL picture of any mode with a known range. It is turned upright (EXIF), transparency is
+    laid over white, and 16-bit grey is scaled (not clipped) to 8 bits. Sizes and offsets are rounded as in
+    torchvision and the resizing is PIL's bilinear one with antialiasing, so the pixels are torchvision's.
+
+    Attributes:
+        resize: shorter side before the crop, in pixels.
+        size: sides of the result, in pixels.
+        mean, std: of the three channels, for values in [0, 1].
+    """
+
+    resize: int
+    size: int
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __call__(self, picture: Any, *, crop: bool = True) -> np.ndarray:
+        """The normalised picture, float32 (size, size, 3); `crop=False` squeezes the whole picture instead.
+
+        Raises:
+            TypeError: not a uint8 array or PIL picture.
+            ValueError: another shape, an empty picture, or a mode or values without a known range.
+        """
+        scaled = self.view(picture, crop=crop).astype(np.float32) / np.float32(255)
+        return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+
+    def view(self, picture: Any, *, crop: bool = True) -> np.ndarray:
+        """What the model sees before normalisation, uint8 (size, size, 3): the ground for an overlay."""
+        picture = _rgb(_as_picture(picture))
+        if not crop:
+            return np.asarray(picture.resize((self.size, self.size), Image.Resampling.BILINEAR))
+        width, height = picture.size
+        short = min(width, height)
+        width, height = int(self.resize * width / short), int(self.resize * height / short)
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        # Python rounds halves to even; torchvision's offsets rely on it.
+        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
+        return np.asarray(picture.crop((left, top, left + self.size, top + self.size)))
+
+
+IMAGENET = Preprocess(resize=256, size=224)
+# The CIFAR checkpoints were trained with ImageNet's mean and deviation.
+CIFAR = Preprocess(resize=32, size=32)
+
+
+def _as_picture(picture: Any) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        if 0 in picture.size:
+            raise ValueError(f"the picture is empty: {picture.width}x{picture.height}")
+        return ImageOps.exif_transpose(picture)
+    if isinstance(picture, (str, bytes)) or not hasattr(picture, "__array__"):
+        raise TypeError(
+            f"expected an array or a PIL picture (PIL.Image.open reads a file), got {type(picture).__name__}"
+        )
+    array = np.asarray(picture)
+    if array.dtype != np.uint8:
+        raise TypeError(f"expected a uint8 array with values 0 to 255, got {array.dtype}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
+        raise ValueError(f"expected an array (H, W), (H, W, 3) or (H, W, 4), got shape {array.shape}")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "F":
+        raise ValueError("a picture of floats (mode 'F') has no known range; scale it to uint8 first")
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        return _from_16_bits(picture).convert("RGB")
+    if picture.has_transparency_data:
+        layers = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _from_16_bits(picture: Image.Image) -> Image.Image:
+    """PIL's own conversion clips at 255. Older PILs read a 16-bit file as mode "I": the same scale there."""
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(
+            f"expected 16-bit grey values, got {values.min()} to {values.max()} (mode {picture.mode!r})"
+        )
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))

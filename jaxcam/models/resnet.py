@@ -1,0 +1,115 @@
+"""ResNet, ResNeXt and Wide ResNet as in torchvision (stride on the 3x3 convolution, "v1.5").
+
+He et al., 2016 (arXiv:1512.03385); Xie et al., 2017 (arXiv:1611.05431);
+Zagoruyko and Komodakis, 2016 (arXiv:1605.07146).
+"""
+
+import jax
+from flax import nnx
+
+from ._architecture import Architecture
+from ._conv import Conv
+from ._layers import BatchNorm, Linear, Relu, Sequential
+from ._pool import AdaptiveAvgPool, MaxPool
+
+
+class BasicBlock(nnx.Module):
+    expansion = 1
+
+    def __init__(self, inputs: int, planes: int, stride: int, *, groups: int, group_width: int, **options):
+        if (groups, group_width) != (1, 64):
+            raise ValueError(f"a basic block has one group of 64, not {groups} of {group_width}")
+        self.conv1 = Conv(inputs, planes, 3, stride=stride, padding=1, bias=False, **options)
+        self.bn1 = BatchNorm(planes, **options)
+        self.conv2 = Conv(planes, planes, 3, padding=1, bias=False, **options)
+        self.bn2 = BatchNorm(planes, **options)
+        self.downsample = _downsample(inputs, planes, stride, **options)
+
+    def __call__(self, x):
+        y = jax.nn.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return jax.nn.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class Bottleneck(nnx.Module):
+    expansion = 4
+
+    def __init__(self, inputs: int, planes: int, stride: int, *, groups: int, group_width: int, **options):
+        width, outputs = planes * group_width // 64 * groups, planes * self.expansion
+        self.conv1 = Conv(inputs, width, 1, bias=False, **options)
+        self.bn1 = BatchNorm(width, **options)
+        self.conv2 = Conv(width, width, 3, stride=stride, padding=1, groups=groups, bias=False, **options)
+        self.bn2 = BatchNorm(width, **options)
+        self.conv3 = Conv(width, outputs, 1, bias=False, **options)
+        self.bn3 = BatchNorm(outputs, **options)
+        self.downsample = _downsample(inputs, outputs, stride, **options)
+
+    def __call__(self, x):
+        y = jax.nn.relu(self.bn1(self.conv1(x)))
+        y = jax.nn.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return jax.nn.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+def _downsample(inputs: int, outputs: int, stride: int, **options) -> Sequential | None:
+    if stride == 1 and inputs == outputs:
+        return None
+    return Sequential(
+        [Conv(inputs, outputs, 1, stride=stride, bias=False, **options), BatchNorm(outputs, **options)]
+    )
+
+
+class ResNet(nnx.Module):
+    """`depths`: blocks in each of the four layers; `groups`, `group_width`: of a block's 3x3 convolution."""
+
+    def __init__(
+        self,
+        *,
+        block: type[BasicBlock] | type[Bottleneck],
+        depths: tuple[int, ...],
+        groups: int = 1,
+        group_width: int = 64,
+        num_classes: int,
+        **options,
+    ):
+        self.conv1 = Conv(3, 64, 7, stride=2, padding=3, bias=False, **options)
+        self.bn1 = BatchNorm(64, **options)
+        self.relu = Relu()
+        self.maxpool = MaxPool(3, stride=2, padding=1)
+        inputs = 64
+        for stage, depth in enumerate(depths):
+            blocks = []
+            for index in range(depth):
+                stride = 2 if stage > 0 and index == 0 else 1
+                planes = 64 * 2**stage
+                blocks.append(
+                    block(inputs, planes, stride, groups=groups, group_width=group_width, **options)
+                )
+                inputs = planes * block.expansion
+            setattr(self, f"layer{stage + 1}", Sequential(blocks))
+        self.avgpool = AdaptiveAvgPool(1)
+        self.fc = Linear(inputs, num_classes, **options)
+
+    def __call__(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = self.avgpool(x)
+        return self.fc(x.reshape(x.shape[0], -1))
+
+
+def _architecture(block, *depths: int, **options) -> Architecture:
+    return Architecture(model=ResNet, options={"block": block, "depths": depths, **options}, layer="layer4")
+
+
+ARCHITECTURES = {
+    "resnet18": _architecture(BasicBlock, 2, 2, 2, 2),
+    "resnet34": _architecture(BasicBlock, 3, 4, 6, 3),
+    "resnet50": _architecture(Bottleneck, 3, 4, 6, 3),
+    "resnet101": _architecture(Bottleneck, 3, 4, 23, 3),
+    "resnet152": _architecture(Bottleneck, 3, 8, 36, 3),
+    "resnext50_32x4d": _architecture(Bottleneck, 3, 4, 6, 3, groups=32, group_width=4),
+    "resnext101_32x8d": _architecture(Bottleneck, 3, 4, 23, 3, groups=32, group_width=8),
+    "resnext101_64x4d": _architecture(Bottleneck, 3, 4, 23, 3, groups=64, group_width=4),
+    "wide_resnet50_2": _architecture(Bottleneck, 3, 4, 6, 3, group_width=128),
+    "wide_resnet101_2": _architecture(Bottleneck, 3, 4, 23, 3, group_width=128),
+}
