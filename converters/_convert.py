@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from converters._fit import fit, message, weights
-from converters._layout import Leaf, leaves
-from converters._names import state_dict as plain
+from ._fit import fit, message, weights
+from ._layout import Leaf, leaves
+from ._names import state_dict as plain
 
 Model = TypeVar("Model", bound=nnx.Module)
 
@@ -18,21 +18,21 @@ Model = TypeVar("Model", bound=nnx.Module)
 def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
     """A copy of `model` that holds the weights of `state_dict`.
 
-    Every array of the model must be in the state_dict, once and in its shape, and the state_dict must be used up;
-    batch counters, and auxiliary heads that the model was built without, are the exceptions.
+    Every array of the model must be in the state_dict, once and in its shape, and the state_dict must be used
+    up; batch counters, and auxiliary heads that the model was built without, are the exceptions.
 
     Args:
-        model: any nnx module whose paths are the names of the torch module; abstract (from `nnx.eval_shape`) will do.
-            It is left as it is.
-        state_dict: names in torch's spelling; numpy, jax or torch arrays in torch's layout. The dict a training script
-            saves around it and the prefixes `module.`, `model.` and `_orig_mod.` are understood.
+        model: any nnx module whose paths are the names of the torch module; abstract (from `nnx.eval_shape`)
+            will do. It is left as it is.
+        state_dict: names in torch's spelling; numpy, jax or torch arrays in torch's layout. As in `read`, it may
+            lie in a training script's dict and have the prefixes `module.`, `model.` or `_orig_mod.`.
 
     Returns:
         A new model, its arrays in the dtypes of `model`'s.
 
     Raises:
-        ValueError: the names or shapes differ (one error lists all that do), or an array holds values that are not
-            finite or do not fit the model's dtype.
+        ValueError: the names or shapes differ (one error lists all that do), or an array holds values that
+            are not finite or do not fit the model's dtype.
     """
     targets = {leaf.key: leaf for leaf in leaves(model)}
     arrays = weights(plain(state_dict), targets)
@@ -47,14 +47,14 @@ def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
 def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
     """The weights of `model` as torch names and lays them out: the inverse of `from_torch`, bit for bit.
 
-    Batch counters, which these models do not keep, are zero, so that `load_state_dict(strict=True)` takes the result.
+    Batch counters, which these models do not keep, are zero: `load_state_dict(strict=True)` asks for them.
     """
     arrays = {}
     for leaf in leaves(model):
         # an owned copy: a model's arrays never change, a state_dict's may
-        arrays[leaf.key] = np.array(leaf.to_torch(np.asarray(leaf.variable.get_value())))
+        arrays[leaf.key] = np.array(leaf.to_torch(np.asarray(leaf.variable.get_value())), order="C")
         if isinstance(leaf.layer, nnx.BatchNorm) and leaf.path[-1] == "mean":
-            arrays[leaf.key.replace("running_mean", "num_batches_tracked")] = np.zeros((), np.int64)
+            arrays[leaf.key.removesuffix("running_mean") + "num_batches_tracked"] = np.zeros((), np.int64)
     return arrays
 
 

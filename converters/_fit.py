@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from flax import nnx
 
-from converters._layout import leaves
+from ._layout import leaves
 
 Shape = tuple[int, ...]
 _SHOWN = 8  # names listed before "and 153 more"
@@ -39,7 +39,7 @@ def shapes(model: nnx.Module) -> dict[str, Shape]:
 
 
 def weights(state_dict: Mapping, wanted: Iterable[str]) -> dict:
-    """`state_dict` without what no inference needs: counters of batches, and heads that the model was built without."""
+    """`state_dict` without batch counters and without auxiliary heads that the model was built without."""
     unused = [prefix for prefix in _AUXILIARY if not any(key.startswith(prefix) for key in wanted)]
     return {
         key: value

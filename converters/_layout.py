@@ -1,4 +1,4 @@
-"""Where each array of a model stands in a torch state_dict, and how it is turned: one rule per kind of layer."""
+"""Where each array of a model stands in a torch state_dict and how it is turned: a rule per kind of layer."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -51,14 +51,14 @@ class Leaf(NamedTuple):
         return x.transpose(*range(2, x.ndim), 1, 0)
 
     def to_torch(self, x: np.ndarray) -> np.ndarray:
-        """The inverse of `from_torch`, contiguous."""
+        """The inverse of `from_torch`."""
         if not self._is_kernel:
             return x
         x = x.transpose(-1, -2, *range(x.ndim - 2))
         if flattened := getattr(self.layer, "flattened", None):
             h, w, c = flattened
             x = x.reshape(-1, h, w, c).transpose(0, 3, 1, 2).reshape(x.shape)
-        return np.ascontiguousarray(x)
+        return x
 
 
 def leaves(model: nnx.Module) -> Iterator[Leaf]:

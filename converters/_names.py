@@ -17,8 +17,8 @@ _DENSENET = re.compile(
 def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
     """The arrays of `checkpoint` under their plain names.
 
-    A training script's dict (`{"state_dict": ..., "epoch": ...}`) is opened; what stands beside the state_dict
-    is dropped. A prefix that all keys share (`module.`, `model.`, `_orig_mod.`) is taken off.
+    A training script's dict (`{"state_dict": ..., "epoch": ...}`) is opened; what stands beside the
+    state_dict is dropped. A prefix that all keys share (`module.`, `model.`, `_orig_mod.`) is taken off.
 
     Raises ValueError when there is no state_dict, more than one, or something in it that is no array.
     """

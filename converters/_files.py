@@ -1,0 +1,115 @@
+"""Loads a model from a checkpoint, and saves one."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flax import nnx
+
+from ._convert import from_torch, to_torch
+from ._fit import fit, shapes, weights
+from ._npz import write_npz
+from ._orbax import MARK, write_orbax
+from ._read import read
+from ._safetensors import write_safetensors
+
+_WRITERS = {".npz": write_npz, ".safetensors": write_safetensors, "": write_orbax, ".orbax": write_orbax}
+
+
+def load(
+    name: str, path: str | os.PathLike[str], *, num_classes: int | None = None, dtype: Any = None
+) -> nnx.Module:
+    """The architecture `name` with the weights of a checkpoint.
+
+    Args:
+        name: one of `jaxcam.models.names()`.
+        path: anything that `read` reads.
+        num_classes: length of the output; by default that of the checkpoint.
+        dtype: floating point type of the parameters and of the computation; by default float32.
+
+    Returns:
+        A model in eval mode, as `jaxcam.models.build` gives.
+
+    Raises:
+        ValueError: no such architecture, or the checkpoint is not of it: one error lists what differs and
+            says which architecture it looks like.
+        FileNotFoundError, ImportError: as `read`.
+    """
+    from jaxcam import models
+
+    def abstract(classes: int | None) -> nnx.Module:
+        options = {} if dtype is None else {"dtype": dtype, "param_dtype": dtype}
+        return nnx.eval_shape(lambda: models.build(name, num_classes=classes, rngs=nnx.Rngs(0), **options))
+
+    model = abstract(num_classes)
+    arrays = read(path)
+    if num_classes is None:
+        wanted = shapes(model)
+        found = fit(wanted, {key: value.shape for key, value in weights(arrays, wanted).items()})
+        if found.classes:
+            model = abstract(found.classes[0])
+    try:
+        return from_torch(model, arrays)
+    except ValueError as error:
+        raise ValueError(f"{path} as {name}: {error}") from error
+
+
+def save(
+    model: nnx.Module,
+    path: str | os.PathLike[str],
+    *,
+    name: str,
+    source: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes a model's weights, under torch's names and in torch's layout, for `load` and for other tools.
+
+    What is written appears at `path` at once and whole, or not at all.
+
+    Args:
+        model: any model that `to_torch` takes.
+        path: a name ending in .npz or .safetensors, or without ending (or .orbax) for an orbax folder.
+        name: the architecture, kept as metadata with jaxcam's version (an .npz has no place for either).
+        source: the checkpoint the weights came from; its file name and sha256 are kept too.
+        overwrite: replace what is there. A folder is replaced only if orbax wrote it.
+
+    Raises:
+        ValueError: another ending.
+        FileExistsError: something is there and `overwrite` is false, or a folder that is no orbax folder.
+    """
+    path = Path(path)
+    if path.suffix not in _WRITERS:
+        raise ValueError(
+            f"no format for {path.suffix!r}: save to .npz, .safetensors or a folder without ending"
+        )
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; overwrite=True replaces it")
+    if path.is_dir() and not (path / MARK).is_file():
+        raise FileExistsError(f"{path} is a folder that orbax did not write: not replaced")
+    metadata = _metadata(name, None if source is None else Path(source))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        _WRITERS[path.suffix](scratch / path.name, to_torch(model), metadata)
+        if path.exists() and (
+            path.is_dir() or (scratch / path.name).is_dir()
+        ):  # only files replace each other
+            path.rename(scratch / "replaced")
+        (scratch / path.name).replace(path)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _metadata(name: str, source: Path | None) -> dict[str, Any]:
+    import jaxcam
+
+    metadata = {"architecture": name, "jaxcam": jaxcam.__version__}
+    if source is not None:
+        metadata["source"] = source.name
+        if source.is_file():
+            with source.open("rb") as file:
+                metadata["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return metadata
