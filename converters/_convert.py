@@ -24,8 +24,8 @@ def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
     Args:
         model: any nnx module whose paths are the names of the torch module; abstract (from `nnx.eval_shape`)
             will do. It is left as it is.
-        state_dict: names in torch's spelling; numpy, jax or torch arrays in torch's layout. As in `read`, it may
-            lie in a training script's dict and have the prefixes `module.`, `model.` or `_orig_mod.`.
+        state_dict: names in torch's spelling; numpy, jax or torch arrays in torch's layout. As in `read`, it
+            may lie in a training script's dict and have the prefixes `module.`, `model.` or `_orig_mod.`.
 
     Returns:
         A new model, its arrays in the dtypes of `model`'s.

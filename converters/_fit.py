@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from flax import nnx
 
+from ._known import alike
 from ._layout import leaves
 
 Shape = tuple[int, ...]
@@ -68,7 +69,7 @@ def message(found: Fit, given: Mapping[str, Shape]) -> str:
         lines.append(
             f"the checkpoint's head has {a} classes, the model was built with {b}: pass num_classes={a}"
         )
-    elif names := _architectures(given):
+    elif names := alike(weights(given, ())):
         lines.append(f"this looks like {' or '.join(names)}")
     return "\n  ".join(lines)
 
@@ -76,15 +77,3 @@ def message(found: Fit, given: Mapping[str, Shape]) -> str:
 def _listed(title: str, names: list[str]) -> str:
     more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{len(names)} {title}: {', '.join(names[:_SHOWN])}{more}"
-
-
-def _architectures(given: Mapping[str, Shape]) -> list[str]:
-    """The known architectures that `given` fits, whatever the number of classes."""
-    from jaxcam import models
-
-    def fits(name: str) -> bool:
-        wanted = shapes(nnx.eval_shape(lambda: models.build(name, rngs=nnx.Rngs(0))))
-        found = fit(wanted, weights(given, wanted))
-        return not any(found) or found.classes is not None
-
-    return [name for name in models.names() if fits(name)]

@@ -20,8 +20,8 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping) -> None:
     """The arrays must be contiguous; `metadata` goes into the header."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     # "pt" says that the arrays are laid out as torch has them; other readers look for it
-    save_file(dict(arrays), path, metadata={"format": "pt", **text})
+    path.write_bytes(save(dict(arrays), metadata={"format": "pt", **text}))
