@@ -27,7 +27,7 @@ _HOMES = {
 _MODULES = ("demo", "methods", "models")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, *_MODULES])  # noqa: PLE0605
+__all__ = sorted([*_HOME_OF, *_MODULES])
 
 if TYPE_CHECKING:
     from . import demo, methods, models

@@ -7,8 +7,10 @@ from jaxtyping import Array, Float
 
 from ._errors import unknown
 
+Maps = Float[Array | np.ndarray, "*n h w"]
 
-def display(raw: Float[Array, "*n h w"], *, size: tuple[int, int] | None = None) -> Float[Array, "*n H W"]:
+
+def display(raw: Maps, *, size: tuple[int, int] | None = None) -> Float[Array, "*n H W"]:
     """The map as it is shown: `resize(normalise(relu(raw)), size)`, in [0, 1], never NaN.
 
     Args:
@@ -21,7 +23,7 @@ def display(raw: Float[Array, "*n h w"], *, size: tuple[int, int] | None = None)
     return shown if size is None else resize(shown, size)
 
 
-def normalise(maps: Float[Array, "*n h w"]) -> Float[Array, "*n h w"]:
+def normalise(maps: Maps) -> Float[Array, "*n h w"]:
     """`N(m) = (m - min m) / (max m - min m)` of each map; zeros where a map is constant or holds no finite range.
 
     A map counts as constant where its range is within rounding (8 units in the last place) of its largest value.
@@ -34,12 +36,12 @@ def normalise(maps: Float[Array, "*n h w"]) -> Float[Array, "*n h w"]:
     return jnp.where(varies, scaled, 0)
 
 
-def resize(maps: Float[Array, "*n h w"], size: tuple[int, int]) -> Float[Array, "*n H W"]:
+def resize(maps: Maps, size: tuple[int, int]) -> Float[Array, "*n H W"]:
     """Bilinear resize with half-pixel centres and no antialiasing, as torch's `interpolate` and OpenCV do."""
     return jax.image.resize(maps, (*maps.shape[:-2], *size), method="bilinear", antialias=False)
 
 
-def overlay(picture, shown, *, alpha: float = 0.5, colormap: str = "turbo") -> np.ndarray:
+def overlay(picture, shown, *, alpha: float | int = 0.5, colormap: str = "turbo") -> np.ndarray:
     """A picture with a map laid over it, on the host.
 
     Args:
@@ -58,7 +60,9 @@ def overlay(picture, shown, *, alpha: float = 0.5, colormap: str = "turbo") -> n
 
     picture, shown = np.asarray(picture), np.asarray(shown, dtype=np.float32)
     if picture.ndim != 3 or picture.shape[-1] != 3 or picture.shape[:2] != shown.shape:
-        raise ValueError(f"overlay takes a picture (H, W, 3) and a map (H, W); got {picture.shape} and {shown.shape}")
+        raise ValueError(
+            f"overlay takes a picture (H, W, 3) and a map (H, W); got {picture.shape} and {shown.shape}"
+        )
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is a share between 0 and 1; got {alpha}")
     if colormap not in colormaps:
@@ -66,6 +70,8 @@ def overlay(picture, shown, *, alpha: float = 0.5, colormap: str = "turbo") -> n
     base = picture.astype(np.float32) / (255 if picture.dtype == np.uint8 else 1)
     for name, values in (("picture", base), ("map", shown)):
         if not (values.min() >= 0 and values.max() <= 1.0001):
-            raise ValueError(f"the {name}'s values must lie in [0, 1]; they span {values.min()} to {values.max()}")
+            raise ValueError(
+                f"the {name}'s values must lie in [0, 1]; they span {values.min()} to {values.max()}"
+            )
     colours = colormaps[colormap](shown)[..., :3].astype(np.float32)
     return np.round(255 * ((1 - alpha) * base + alpha * colours)).clip(0, 255).astype(np.uint8)

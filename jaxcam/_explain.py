@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from . import _targets
 from ._display import display
 from ._errors import unknown
-from ._probe import Probe
+from ._probe import Image, Probe
 from .methods import METHODS, gradcam
 
 
@@ -146,7 +146,9 @@ def _images(images: Any) -> Array:
     finite = np.asarray(numpy.isfinite(images).all(axis=(1, 2, 3)))
     if not finite.all():
         bad = np.flatnonzero(~finite)
-        raise ValueError(f"image {bad[0]} has a NaN or infinite pixel ({bad.size} of {images.shape[0]} images do)")
+        raise ValueError(
+            f"image {bad[0]} has a NaN or infinite pixel ({bad.size} of {images.shape[0]} images do)"
+        )
     return jnp.asarray(images)
 
 
@@ -159,7 +161,7 @@ def _output(probe: Probe, images: Array) -> Any:
 
 
 @jax.jit
-def _forward(probe: Probe, image: Float[Array, "H W C"]) -> Any:
+def _forward(probe: Probe, image: Image) -> Any:
     return probe(image)[0]
 
 

@@ -4,17 +4,19 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 Fuse = Callable[[Array], Array]
+Evidence = Float[Array | np.ndarray, "h w K"]
 
 
-def channel_sum(evidence: Float[Array, "h w K"]) -> Float[Array, "h w"]:
+def channel_sum(evidence: Evidence) -> Float[Array, "h w"]:
     """The sum over channels, `M = Σ_k E_k`: what a CAM does unless told otherwise."""
     return jnp.sum(evidence, axis=-1)
 
 
-def principal_component(evidence: Float[Array, "h w K"]) -> Float[Array, "h w"]:
+def principal_component(evidence: Evidence) -> Float[Array, "h w"]:
     """Projection of every position's channels on their first principal component.
 
     With the evidence as X `(P, K)`, one row a position, minus its mean over positions, the map is `X v₁`, v₁ being
@@ -42,7 +44,7 @@ def principal_component(evidence: Float[Array, "h w K"]) -> Float[Array, "h w"]:
     if h * w <= K:  # the smaller Gram matrix has the same eigenvalues
         value, u = _top_eigenpair(X @ X.T)
         # at an eigenvalue of 0 the square root has no slope; the map is 0 there
-        projection = u * jnp.sqrt(jnp.where(value > 0, value, 1)) * (value > 0)
+        projection = u * jnp.where(value > 0, jnp.sqrt(jnp.where(value > 0, value, 1)), 0)
     else:
         _, v = _top_eigenpair(X.T @ X)
         projection = X @ v

@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -13,6 +14,7 @@ from . import _targets
 from ._errors import unknown
 
 Edit = Callable[[Array], Array]
+Image = Float[Array | np.ndarray, "H W C"]
 
 
 class Look(NamedTuple):
@@ -31,7 +33,8 @@ class Look(NamedTuple):
     gradient: Array
 
 
-class Anatomy(Protocol, Hashable):
+@runtime_checkable
+class Anatomy(Hashable, Protocol):
     """The static half of a probe: runs a model and hands its layer's activation to an edit."""
 
     def run(self, parameters: Any, images: Array, edit: Edit) -> tuple[Any, Array]:
@@ -52,7 +55,7 @@ class Probe:
         self.parameters = parameters
         self.anatomy = anatomy
 
-    def __call__(self, image: Float[Array, "H W C"], edit: Edit | None = None) -> tuple[Any, Array]:
+    def __call__(self, image: Image, edit: Edit | None = None) -> tuple[Any, Array]:
         """Runs the model on one image.
 
         Args:
@@ -68,10 +71,12 @@ class Probe:
                 without two spatial axes, an edit that changes the shape.
         """
         check_image(image)
-        output, activation = self.anatomy.run(self.parameters, image[None], lambda a: _edited(a, edit))
+        output, activation = self.anatomy.run(
+            self.parameters, jnp.asarray(image)[None], lambda a: _edited(a, edit)
+        )
         return jax.tree.map(lambda leaf: leaf[0], output), activation[0]
 
-    def look(self, image: Float[Array, "H W C"], target: _targets.Target = None) -> Look:
+    def look(self, image: Image, target: _targets.Target = None) -> Look:
         """Output, score, activation and gradient of the layer for one image, for the cost of the forward pass
         and the backward pass of what follows the layer.
 
@@ -151,7 +156,7 @@ def probe(
 
 def widen(x: Array) -> Array:
     """`x` in float32, or in its own dtype where that is wider: what maps are computed in."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)
 
 
 def check_image(image: Any) -> None:
@@ -161,7 +166,9 @@ def check_image(image: Any) -> None:
             "Map over a batch with jax.vmap, or call jaxcam.explain."
         )
     if not jnp.issubdtype(image.dtype, jnp.floating):
-        raise TypeError(f"an image must be of floating point, preprocessed for the model; got dtype {image.dtype}")
+        raise TypeError(
+            f"an image must be of floating point, preprocessed for the model; got dtype {image.dtype}"
+        )
 
 
 class Submodule:
@@ -173,7 +180,9 @@ class Submodule:
         self._hash = hash(self._key)
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Submodule) and self._hash == other._hash and self._key == other._key)
+        return self is other or (
+            isinstance(other, Submodule) and self._hash == other._hash and self._key == other._key
+        )
 
     def __hash__(self) -> int:
         return self._hash
@@ -181,7 +190,7 @@ class Submodule:
     def __repr__(self) -> str:
         return ".".join(self.path)
 
-    def run(self, parameters: dict[str, Array], images: Array, edit: Edit) -> tuple[Any, Array]:
+    def run(self, parameters: dict[str, Any], images: Array, edit: Edit) -> tuple[Any, Array]:
         state = nnx.from_flat_state([(where, parameters["/".join(map(str, where))]) for where in self.leaves])
         model = nnx.merge(self.graphdef, state)  # a fresh copy, so the tap below touches nobody's model
         *above, name = self.path
@@ -245,7 +254,9 @@ def _edited(activation: Array, edit: Edit | None) -> Array:
         return activation
     changed = edit(activation[0])
     if changed.shape != activation.shape[1:]:
-        raise ValueError(f"an edit must keep the activation's shape {activation.shape[1:]}; got {changed.shape}")
+        raise ValueError(
+            f"an edit must keep the activation's shape {activation.shape[1:]}; got {changed.shape}"
+        )
     return changed.astype(activation.dtype)[None]
 
 
@@ -261,13 +272,17 @@ def _resolve(model: nnx.Module, layer: str) -> tuple[str, ...]:
             raise ValueError(unknown("layer", layer, layers(model)))
         node = getattr(node, step)
     if not callable(node):
-        raise ValueError(f"layer {layer!r} is a {type(node).__name__}, which is not callable: probe one of its parts")
+        raise ValueError(
+            f"layer {layer!r} is a {type(node).__name__}, which is not callable: probe one of its parts"
+        )
     return path
 
 
 def layers(model: nnx.Module) -> list[str]:
     """Dotted paths of all submodules of `model`, outermost first."""
-    paths = [".".join(map(str, where)) for where, node in nnx.iter_graph(model) if isinstance(node, nnx.Module)]
+    paths = [
+        ".".join(map(str, where)) for where, node in nnx.iter_graph(model) if isinstance(node, nnx.Module)
+    ]
     return sorted((path for path in paths if path), key=lambda path: path.count("."))
 
 

@@ -57,7 +57,9 @@ def class_index(target: Any, classes: int) -> Any:
     if not jnp.issubdtype(index.dtype, jnp.integer):
         raise TypeError(f"a class index must be an integer; got dtype {index.dtype}")
     if index.shape != ():
-        raise ValueError(f"one image takes one target; got shape {index.shape}. Map over several with jax.vmap.")
+        raise ValueError(
+            f"one image takes one target; got shape {index.shape}. Map over several with jax.vmap."
+        )
     return index
 
 
@@ -84,7 +86,9 @@ def _logits(output: Any) -> Array:
 
 
 def _name(target: Callable) -> str:
-    return getattr(target, "__name__", None) or getattr(getattr(target, "func", None), "__name__", repr(target))
+    return getattr(target, "__name__", None) or getattr(
+        getattr(target, "func", None), "__name__", repr(target)
+    )
 
 
 @jax.tree_util.register_static

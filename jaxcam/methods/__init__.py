@@ -20,4 +20,4 @@ METHODS = {
     )
 }
 
-__all__ = ["METHODS", *METHODS]  # noqa: PLE0604
+__all__ = ["METHODS", *METHODS]

@@ -8,13 +8,13 @@ from jaxtyping import Array, Float
 
 from .. import _targets
 from .._fuse import Fuse, channel_sum
-from .._probe import Probe, widen
+from .._probe import Image, Probe, widen
 from .._targets import Target
 
 
 def cam(
     probe: Probe,
-    image: Float[Array, "H W C"],
+    image: Image,
     target: Target = None,
     *,
     weights: Float[Array, "K classes"] | None = None,

@@ -3,14 +3,14 @@
 from jaxtyping import Array, Float
 
 from .._fuse import Fuse, principal_component
-from .._probe import Probe, widen
+from .._probe import Image, Probe, widen
 from .._targets import Target
 
 
 def eigencam(
-    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = principal_component
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = principal_component
 ) -> Float[Array, "h w"]:
-    """Eigen-CAM: the activation's first principal component, `M = (A - mean A) v₁`. No class, no gradient.
+    """Eigen-CAM: `M = (A - mean A) v₁`, the activation's first principal component. No class, no gradient.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
@@ -29,9 +29,10 @@ def eigencam(
 
 
 def eigengradcam(
-    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = principal_component
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = principal_component
 ) -> Float[Array, "h w"]:
-    """EigenGrad-CAM: the first principal component of `G ⊙ A`, which makes Eigen-CAM speak of a class.
+    """EigenGrad-CAM: Eigen-CAM of the evidence `E = G ⊙ A`, which makes it speak of a class:
+    `M = (E - mean E) v₁`.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._fuse import Fuse, channel_sum
-from .._probe import Probe
+from .._probe import Image, Probe
 from .._targets import Target
 
 
 def gradcam(
-    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
     """Grad-CAM: `w_k = mean_ij G_kij`, `M = Σ_k w_k A_k`.
 
@@ -35,7 +35,7 @@ def gradcam(
 
 
 def gradcam_elementwise(
-    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
     """Element-wise Grad-CAM: `M = Σ_k relu(G_k ⊙ A_k)`, only what speaks for the target.
 
@@ -55,7 +55,7 @@ def gradcam_elementwise(
 
 
 def gradcampp(
-    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
     """Grad-CAM++: `α_k = G_k² / (2 G_k² + (Σ A_k) G_k³ + 1e-6)`, 0 where G is 0; `w_k = Σ relu(G_k) α_k`;
     `M = Σ_k w_k A_k`.
@@ -83,7 +83,7 @@ def gradcampp(
 
 
 def xgradcam(
-    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
     """XGrad-CAM: `w_k = Σ (G_k ⊙ A_k) / (Σ A_k + 1e-7)`, `M = Σ_k w_k A_k`.
 
@@ -109,7 +109,7 @@ def xgradcam(
 
 
 def layercam(
-    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
     """Layer-CAM: `M = Σ_k relu(G_k) ⊙ A_k`. Sharp at early layers too.
 

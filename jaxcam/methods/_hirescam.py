@@ -3,12 +3,12 @@
 from jaxtyping import Array, Float
 
 from .._fuse import Fuse, channel_sum
-from .._probe import Probe
+from .._probe import Image, Probe
 from .._targets import Target
 
 
 def hirescam(
-    probe: Probe, image: Float[Array, "H W C"], target: Target = None, *, fuse: Fuse = channel_sum
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
     """HiResCAM: `M = Σ_k G_k ⊙ A_k`, the product at every position first, then the sum over channels.
 

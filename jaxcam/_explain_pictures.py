@@ -1,0 +1,186 @@
+"""The command `jaxcam explain`: checks all that it was given, then runs the gallery and tells how it goes."""
+
+import ast
+import inspect
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from . import models
+from ._errors import unknown
+from ._fuse import channel_sum, principal_component
+from ._gallery import Gallery
+from ._index import describe_weights, versions, write_index
+from ._labels import labels_for, parse_targets
+from ._pictures import Failure, Found, find
+from ._probe import probe
+from ._targets import Top
+from .methods import METHODS
+
+FUSES = {each.__name__: each for each in (channel_sum, principal_component)}
+
+
+class Job(NamedTuple):
+    """What is to be done: the gallery, its pictures, and what the index says of the run."""
+
+    gallery: Gallery
+    pictures: Sequence[Found]
+    run: dict[str, Any]
+
+
+def prepare(
+    *,
+    load: Callable[..., nnx.Module],
+    pictures: Sequence[Path],
+    model: str,
+    weights: Path,
+    layer: str | None,
+    method: str,
+    option: Iterable[str],
+    target: Sequence[str],
+    out: Path,
+    labels: Path | None,
+    batch: int,
+    crop: bool,
+    stored: str,
+    colormap: str,
+    alpha: float,
+    dtype: str,
+    overwrite: bool,
+) -> Job:
+    """Checks everything, what costs least first, and creates the output folder last.
+
+    Raises:
+        ValueError: a name or value that does not exist (the message says what does), or a folder in use.
+        OSError: a file that cannot be read, or a folder that cannot be written.
+    """
+    preprocess = models.preprocess(model)
+    layer = layer or models.default_layer(model)
+    if method not in METHODS:
+        raise ValueError(unknown("method", method, METHODS, show=99))
+    options = dict(_option(METHODS[method], text) for text in option)
+    _check_colormap(colormap)
+    _check_folder(out, overwrite)
+    found = find(pictures, out=out)
+
+    looker = probe(load(model, weights, dtype=jnp.dtype(dtype)), layer)
+    image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
+    (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
+    names = labels_for(model, classes, path=labels)
+    targets = parse_targets(target, names)
+    height, width = jax.eval_shape(lambda *given: METHODS[method](*given, 0, **options), looker, image).shape
+    gallery = Gallery(
+        probe=looker,
+        method=METHODS[method],
+        options=options,
+        targets=targets,
+        labels=names,
+        preprocess=preprocess,
+        out=out,
+        batch=min(batch, len(found)),
+        crop=crop,
+        stored=stored,
+        colormap=colormap,
+        alpha=alpha,
+    )
+    run = {
+        "model": model,
+        **describe_weights(weights),
+        "layer": layer,
+        "layer_size": f"{height}x{width}",
+        "method": method,
+        "options": " ".join(option),
+        "targets": f"top-{targets.k}" if isinstance(targets, Top) else " ".join(map(str, targets)),
+        "stored": stored,
+        "fit": "crop" if crop else "squeeze",
+        "dtype": dtype,
+        **versions(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    return Job(gallery, found, run)
+
+
+def carry_out(job: Job) -> bool:
+    """Explains the pictures, writes the index, shows the table; true where all went well.
+
+    Whatever ends it early, the index covers the pictures that are done.
+    """
+    from . import _terminal
+
+    began = time.perf_counter()
+    entries: list[dict] = []
+    failures: list[Failure] = []
+    try:
+        with warnings.catch_warnings(), _terminal.progress(len(job.pictures)) as tell:
+            warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
+
+            def report(each: dict | Failure) -> None:
+                (failures if isinstance(each, Failure) else entries).append(each)
+                tell(each)
+
+            job.gallery.run(job.pictures, report)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise MemoryError(
+            f"{job.gallery.batch} pictures at once do not fit into the device's memory"
+        ) from error
+    finally:
+        order = {str(found.path): number for number, found in enumerate(job.pictures)}
+        entries.sort(key=lambda entry: order[entry["picture"]])
+        failures.sort(key=lambda failure: order[str(failure.found.path)])
+        write_index(job.gallery.out, run=job.run, entries=entries, failures=failures)
+        seconds = time.perf_counter() - began
+        _terminal.results(entries, failures, total=len(job.pictures), out=job.gallery.out, seconds=seconds)
+    return not failures
+
+
+def _option(method: Callable, text: str) -> tuple[str, Any]:
+    """`clusters=12` as a keyword option of the method."""
+    name, equals, value = text.partition("=")
+    accepted = {
+        each.name: each.default
+        for each in inspect.signature(method).parameters.values()
+        if each.kind is each.KEYWORD_ONLY
+    }
+    if not equals or name not in accepted:
+        hint = "" if equals else " (options are given as NAME=VALUE)"
+        raise ValueError(f"{method.__name__}: {unknown('option', name, accepted)}{hint}")
+    if callable(accepted[name]):  # a method, or a way to fuse channels, by its name
+        table = METHODS if accepted[name] in METHODS.values() else FUSES
+        if value not in table:
+            raise ValueError(f"{method.__name__}: {unknown(name, value, table)}")
+        return name, table[value]
+    try:
+        parsed = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+    if name == "key" and isinstance(parsed, int):
+        return name, jax.random.key(parsed)
+    return name, parsed if isinstance(parsed, int | float | None) else value
+
+
+def _check_colormap(name: str) -> None:
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        raise ValueError(unknown("colour map", name, ["turbo", "viridis", *colormaps], show=6))
+
+
+def _check_folder(out: Path, overwrite: bool) -> None:
+    there = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise ValueError(f"cannot write to {str(out)!r}: {str(there)!r} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write to {str(out)!r}: no permission in {str(there)!r}")
+    if out.is_dir() and not overwrite and any(out.iterdir()):
+        raise ValueError(f"the output folder {str(out)!r} is not empty: choose another, or pass --overwrite")

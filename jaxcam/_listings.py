@@ -1,0 +1,95 @@
+"""The tables of `jaxcam methods` and `jaxcam models`, read from the methods and models themselves."""
+
+import inspect
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import nnx
+from rich.progress import track
+from rich.text import Text
+
+from . import models as _models
+from ._errors import unknown
+from ._terminal import console, table
+from .methods import METHODS
+from .methods._costs import COSTS
+
+
+def methods() -> list[dict[str, Any]]:
+    """Name, summary, source and cost of every method; summary and source are those of its docstring."""
+    return [
+        {
+            "name": name,
+            "summary": _summary(method),
+            "source": _source(method),
+            "gradient": COSTS[name].gradient,
+            "cost": COSTS[name].passes,
+        }
+        for name, method in METHODS.items()
+    ]
+
+
+def models(pattern: str = "") -> list[dict[str, Any]]:
+    """Name, number of parameters, default layer and input size of the models whose name holds `pattern`.
+
+    Raises ValueError where there is none.
+    """
+    names = [name for name in _models.names() if pattern.lower() in name]
+    if not names:
+        raise ValueError(unknown("model", pattern, _models.names()))
+    where = console(stderr=True)
+    rows = track(names, "counting", console=where, transient=True, disable=not where.is_terminal)
+    return [
+        {
+            "name": name,
+            "parameters": _parameters(name),
+            "layer": _models.default_layer(name),
+            "size": _models.preprocess(name).size,
+        }
+        for name in rows
+    ]
+
+
+def show_methods(rows: list[dict[str, Any]]) -> None:
+    shown = table("method", "what it is", "source", "gradient", "cost")
+    for row in rows:
+        gradient = "yes" if row["gradient"] else "no"
+        shown.add_row(*map(Text, (row["name"], row["summary"], row["source"], gradient, row["cost"])))
+    console().print(shown)
+
+
+def show_models(rows: list[dict[str, Any]]) -> None:
+    shown = table("model", "parameters", "layer", "input", right=("parameters", "input"))
+    for row in rows:
+        shown.add_row(*map(Text, (row["name"], f"{row['parameters']:,}", row["layer"], f"{row['size']}²")))
+    console().print(shown)
+
+
+def _summary(method: Callable) -> str:
+    """The docstring's first sentence, without marks: `Grad-CAM: w_k = mean_ij G_kij, M = Σ_k w_k A_k.`"""
+    paragraph = inspect.cleandoc(method.__doc__ or "").split("\n\n")[0]
+    return " ".join(paragraph.replace("`", "").split())
+
+
+def _source(method: Callable) -> str:
+    """The docstring's `Source:` up to the mark that says what kind of source it is."""
+    found = re.search(
+        r"^Source: (.*?)\s*\[", inspect.cleandoc(method.__doc__ or ""), re.MULTILINE | re.DOTALL
+    )
+    if found is None:
+        raise ValueError(f"the docstring of {method.__name__} names no source")
+    return " ".join(found[1].split())
+
+
+def _parameters(name: str) -> int:
+    counted = []
+
+    def build() -> None:
+        graph = nnx.iter_graph(_models.build(name))
+        counted.append(sum(math.prod(node.shape) for _, node in graph if isinstance(node, nnx.Param)))
+
+    jax.eval_shape(build)  # shapes alone: no parameter is made
+    return counted[0]

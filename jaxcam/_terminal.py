@@ -1,0 +1,118 @@
+"""What the command line shows: a bar while pictures are explained, tables afterwards."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ._pictures import Failure
+
+ROWS = 30  # pictures in the table; the index has them all
+REASONS = 3  # failures told again in the last line
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that writes plain text, unbroken, where nobody looks: to a file or a pipe."""
+    made = Console(stderr=stderr, highlight=False, emoji=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, emoji=False, width=200)
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[dict | Failure], None]]:
+    """A bar on standard error, if that is a terminal; gives a function to call for each picture done."""
+    where = console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=where, transient=True, disable=not where.is_terminal) as bar:
+        task = bar.add_task("compiling", total=total)
+
+        def tell(each: dict | Failure) -> None:
+            if isinstance(each, Failure):
+                where.print(
+                    Text(f"skipped {_shown(each.found.path)}: {each.reason}", "yellow"), soft_wrap=True
+                )
+                bar.advance(task)
+            else:
+                bar.update(task, advance=1, description="explaining")
+
+        yield tell
+
+
+def results(
+    entries: Sequence[dict], failures: Sequence[Failure], *, total: int, out: Path, seconds: float
+) -> None:
+    """The table, a sentence below it and, where pictures failed, a last line on how many and why."""
+    where = console()
+    if entries:
+        where.print(_table(entries[:ROWS]))
+    if len(entries) > ROWS:
+        where.print(
+            f"... and {len(entries) - ROWS} more in {_shown(out / 'index.csv')}", markup=False, soft_wrap=True
+        )
+    done = f"{len(entries)} of {total}" if len(entries) < total else str(total)
+    rate = f"{len(entries) / seconds:.1f} a second" if entries else "none done"
+    where.print(
+        f"{done} {_pictures(total)} in {seconds:.1f} s ({rate}), written to {_shown(out / _folder(entries))}",
+        markup=False,
+        soft_wrap=True,
+    )
+    if failures:
+        reasons = [f"{_shown(each.found.path)}: {each.reason}" for each in failures[:REASONS]]
+        more = (
+            [f"and {len(failures) - REASONS} more, listed in index.json"] if len(failures) > REASONS else []
+        )
+        line = f"{len(failures)} of {total} {_pictures(total)} failed: {'; '.join(reasons + more)}"
+        console(stderr=True).print(Text(line, "bold red"), soft_wrap=True)
+
+
+def table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table in the house's style; the columns in `right` hold numbers."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return made
+
+
+def _table(entries: Sequence[dict]) -> Table:
+    shared = os.path.commonpath([os.path.dirname(os.path.abspath(each["picture"])) for each in entries])
+    folder = _folder(entries)
+    made = table("picture", "prediction", "", "target", "score", "overlay", right=("", "score"))
+    for entry in entries:
+        best = entry["predictions"][0]
+        first = (
+            _shown(os.path.relpath(entry["picture"], shared)),
+            best["name"],
+            f"{best['probability']:.1%}",
+        )
+        for each in entry["maps"]:
+            target = f"{each['name']} ({each['class']})"
+            row = (*first, target, f"{each['score']:.2f}", _shown(os.path.relpath(each["overlay"], folder)))
+            made.add_row(*map(Text, row))
+            first = ("", "", "")
+    return made
+
+
+def _folder(entries: Sequence[dict]) -> str:
+    """The folder below the output's that holds all overlays."""
+    folders = [os.path.dirname(each["overlay"]) for entry in entries for each in entry["maps"]]
+    return (os.path.commonpath(folders) if all(folders) and folders else "") or "."
+
+
+def _pictures(count: int) -> str:
+    return "picture" if count == 1 else "pictures"
+
+
+def _shown(path: str | Path) -> str:
+    """A path as text that any terminal takes: a mark stands for bytes that are no text."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

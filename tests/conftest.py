@@ -1,0 +1,44 @@
+"""Every test runs under strict dtype and rank promotion, and with warnings as errors."""
+
+import os
+from pathlib import Path
+
+import jax
+import jaxtyping
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real weights and pictures."""
+    folder = os.environ.get("JAXCAM_TEST_DATA")
+    if not folder:
+        pytest.skip("JAXCAM_TEST_DATA names no folder of real weights and pictures")
+    if not Path(folder, "weights").is_dir():
+        pytest.skip(f"JAXCAM_TEST_DATA={folder} holds no weights/")
+    return Path(folder)
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def exact():
+    """Matrix products in full float32, as the references compute them."""
+    with jax.default_matmul_precision("highest"):
+        yield
+
+
+@pytest.fixture
+def unchecked():
+    """Without the run-time checks of annotations, so that a wrong argument meets the library's own error."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)

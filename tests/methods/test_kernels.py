@@ -1,0 +1,79 @@
+"""Every method is a pure function of one image: vmap == loop, jit == eager, differentiable, lowers for TPU."""
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from nets import images, small
+
+import jaxcam
+from jaxcam import METHODS
+
+BATCH = images(3)
+TARGETS = jnp.array([0, 3, 1])
+
+
+@pytest.fixture(params=list(METHODS))
+def method(request):
+    return METHODS[request.param]
+
+
+def test_vmap_equals_loop(method):
+    probe = small()
+    mapped = jax.vmap(method, in_axes=(None, 0, 0))(probe, BATCH, TARGETS)
+    looped = np.stack(
+        [method(probe, image, int(target)) for image, target in zip(BATCH, TARGETS, strict=True)]
+    )
+    np.testing.assert_allclose(mapped, looped, atol=2e-6)
+
+
+def test_vmap_over_targets_equals_loop(method):
+    probe = small()
+    mapped = jax.vmap(method, in_axes=(None, None, 0))(probe, BATCH[0], TARGETS)
+    looped = np.stack([method(probe, BATCH[0], int(target)) for target in TARGETS])
+    np.testing.assert_allclose(mapped, looped, atol=2e-6)
+
+
+def test_jit_equals_eager(method):
+    probe = small()
+    np.testing.assert_allclose(
+        jax.jit(method)(probe, BATCH[0], 2), method(probe, BATCH[0], jnp.int32(2)), atol=2e-6
+    )
+
+
+def test_survives_grad(method):
+    probe = small()
+    slopes = jax.grad(lambda p, x: jnp.sum(method(p, x, 1) ** 2), argnums=(0, 1))(probe, BATCH[0])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
+    assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(slopes))
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_lowers_for(platform, method):
+    probe = small()
+    leaves, structure = jax.tree.flatten(probe)
+
+    def program(leaves, images, targets):
+        return jax.vmap(method, in_axes=(None, 0, 0))(jax.tree.unflatten(structure, leaves), images, targets)
+
+    exported = jax.export.export(jax.jit(program), platforms=[platform])(leaves, BATCH, TARGETS)
+    assert exported.platforms == (platform,)
+    assert exported.out_avals[0].shape == (3, 6, 7)
+    assert exported.out_avals[0].dtype == jnp.float32
+
+
+def test_cam_needs_a_classifier_of_the_layers_channels():
+    probe = small("deep")
+    twelve_to_five = jaxcam.cam(probe, BATCH[0], 1)  # the channels agree, so the classifier is found
+    assert twelve_to_five.shape == (6, 7)
+    with pytest.raises(ValueError, match=r"8 pooled channels into 5 classes.*none does"):
+        jaxcam.cam(jaxcam.probe(jaxcam_model(), "stem"), BATCH[0], 1)
+    with pytest.raises(ValueError, match=r"weights must be \(K, classes\) = \(12, 5\)"):
+        jaxcam.cam(probe, BATCH[0], 1, weights=jnp.ones((5, 12)))
+
+
+def jaxcam_model():
+    from nets import Small
+
+    return Small()
