@@ -173,7 +173,7 @@ def _check_colormap(name: str) -> None:
     from matplotlib import colormaps
 
     if name not in colormaps:
-        raise ValueError(unknown("colour map", name, ["turbo", "viridis", *colormaps], show=6))
+        raise ValueError(unknown("colour map", name, dict.fromkeys(["turbo", "viridis", *colormaps]), show=6))
 
 
 def _check_folder(out: Path, overwrite: bool) -> None:

@@ -24,8 +24,8 @@ class Labels:
         self._indices: dict[str, list[int]] = {}
         for index, entry in enumerate(entries):
             # "red fox, Vulpes vulpes": every part names the class
-            parts = {part.strip().casefold() for word in entry for part in (word, *word.split(","))}
-            for part in parts - {""}:
+            parts = [part.strip().casefold() for word in entry for part in (word, *word.split(","))]
+            for part in dict.fromkeys(filter(None, parts)):
                 self._indices.setdefault(part, []).append(index)
 
     def index(self, name: str) -> int:
@@ -124,7 +124,7 @@ def parse_targets(texts: Iterable[str], labels: Labels) -> Top | list[int]:
     if tops:
         if not 1 <= tops[0] <= labels.classes:
             raise ValueError(
-                f"no target top-{tops[0]}: of {labels.classes} classes, top-1 to top-{labels.classes} can be asked for"
+                f"no target top-{tops[0]}: with {labels.classes} classes, top-1 to top-{labels.classes}"
             )
         return top(tops[0])
     return list(dict.fromkeys(_index(text, labels) for text in texts))

@@ -26,7 +26,7 @@ def methods() -> list[dict[str, Any]]:
             "summary": _summary(method),
             "source": _source(method),
             "gradient": COSTS[name].gradient,
-            "cost": COSTS[name].passes,
+            "forward": COSTS[name].forward,
         }
         for name, method in METHODS.items()
     ]
@@ -54,11 +54,16 @@ def models(pattern: str = "") -> list[dict[str, Any]]:
 
 
 def show_methods(rows: list[dict[str, Any]]) -> None:
-    shown = table("method", "what it is", "source", "gradient", "cost")
+    shown = table("method", "what it is", "source", "forward", "gradient", whole=("method", "forward"))
     for row in rows:
         gradient = "yes" if row["gradient"] else "no"
-        shown.add_row(*map(Text, (row["name"], row["summary"], row["source"], gradient, row["cost"])))
+        source = re.sub(r'"[^"]*",?\s*', "", row["source"])  # without the title
+        shown.add_row(*map(Text, (row["name"], row["summary"], source, row["forward"], gradient)))
     console().print(shown)
+    console().print(
+        "forward: passes for one picture and class, K being the layer's channels; head: what follows the layer. "
+        "A gradient adds one backward pass of the head."
+    )
 
 
 def show_models(rows: list[dict[str, Any]]) -> None:

@@ -20,7 +20,9 @@ REASONS = 3  # failures told again in the last line
 def console(*, stderr: bool = False) -> Console:
     """A console that writes plain text, unbroken, where nobody looks: to a file or a pipe."""
     made = Console(stderr=stderr, highlight=False, emoji=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, emoji=False, width=200)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = 200
+    return made
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def results(
     done = f"{len(entries)} of {total}" if len(entries) < total else str(total)
     rate = f"{len(entries) / seconds:.1f} a second" if entries else "none done"
     where.print(
-        f"{done} {_pictures(total)} in {seconds:.1f} s ({rate}), written to {_shown(out / _folder(entries))}",
+        f"{done} {_pictures(total)} in {seconds:.1f} s ({rate}), written to {_shown(out)}; index.csv lists them",
         markup=False,
         soft_wrap=True,
     )
@@ -75,18 +77,21 @@ def results(
         console(stderr=True).print(Text(line, "bold red"), soft_wrap=True)
 
 
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table in the house's style; the columns in `right` hold numbers."""
+def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """An empty table in the house's style; columns in `right` hold numbers, those in `whole` are never broken."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        made.add_column(
+            name, justify="right" if name in right else "left", no_wrap=name in whole, overflow="fold"
+        )
     return made
 
 
 def _table(entries: Sequence[dict]) -> Table:
     shared = os.path.commonpath([os.path.dirname(os.path.abspath(each["picture"])) for each in entries])
     folder = _folder(entries)
-    made = table("picture", "prediction", "", "target", "score", "overlay", right=("", "score"))
+    files = "overlay" if folder == "." else f"overlay in {_shown(folder)}"
+    made = table("picture", "prediction", "", "target", "score", files, right=("", "score"))
     for entry in entries:
         best = entry["predictions"][0]
         first = (

@@ -4,29 +4,25 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """Whether the model is differentiated, and which passes are run.
+    """Whether the model is differentiated, and how often it runs.
 
-    A forward pass is that of the whole model; the head is what follows the probed layer, and K the number of
-    that layer's channels.
+    Attributes:
+        gradient: adds one backward pass of the head, which is what follows the probed layer.
+        forward: forward passes of the whole model, and of the head alone; K is the layer's number of channels.
     """
 
     gradient: bool
-    passes: str
+    forward: str
 
-
-_GRADIENT = Cost(True, "1 forward, 1 backward of the head")
-_FORWARD = Cost(False, "1 forward")
 
 COSTS = {
-    "cam": _FORWARD,
-    "gradcam": _GRADIENT,
-    "gradcam_elementwise": _GRADIENT,
-    "gradcampp": _GRADIENT,
-    "xgradcam": _GRADIENT,
-    "layercam": _GRADIENT,
-    "hirescam": _GRADIENT,
-    "eigencam": _FORWARD,
-    "eigengradcam": _GRADIENT,
-    "scorecam": Cost(False, "1 + K forward"),
-    "ablationcam": Cost(False, "1 forward, K of the head"),
+    "cam": Cost(False, "1"),
+    "gradcam": Cost(True, "1"),
+    "gradcam_elementwise": Cost(True, "1"),
+    "gradcampp": Cost(True, "1"),
+    "xgradcam": Cost(True, "1"),
+    "layercam": Cost(True, "1"),
+    "hirescam": Cost(True, "1"),
+    "eigencam": Cost(False, "1"),
+    "eigengradcam": Cost(True, "1"),
 }
