@@ -1,7 +1,10 @@
 """Reads what `torch.save` wrote before torch 1.6, pickles and bytes end to end, by means of torch."""
 
+import re
 from pathlib import Path
 from typing import Any
+
+from ._pickle import refusal
 
 # the number 0x1950a86a20f9469cfc6c that opens such a file, as pickle spells it
 MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
@@ -23,7 +26,8 @@ def read_legacy(path: Path) -> Any:
         ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # torch raises UnpicklingError, RuntimeError, EOFError, KeyError, struct.error ...
-        raise ValueError(f"torch does not read it: {error}") from error
+    except Exception as error:  # UnpicklingError, RuntimeError, EOFError, KeyError, struct.error ...
+        # torch's own words advise to let the file run what it likes
+        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+            raise ValueError(refusal(asked[1])) from error
+        raise ValueError(f"torch does not read it: {str(error) or type(error).__name__}") from error

@@ -91,12 +91,17 @@ def interpret(
     raise IndexError("no STOP")
 
 
+def refusal(name: str) -> str:
+    """What is said of a file that asks for `name`."""
+    return (
+        f"refused: it asks for {name}, and only arrays are read. "
+        "If this is a whole pickled model, load it where it comes from and save its state_dict() instead"
+    )
+
+
 def _named(known: Mapping[str, Any], name: str) -> Any:
     if name not in known:
-        raise ValueError(
-            f"refused: it asks for {name}, and only arrays are read. "
-            "If this is a whole pickled model, load it where it comes from and save its state_dict() instead"
-        )
+        raise ValueError(refusal(name))
     return known[name]
 
 
