@@ -6,6 +6,7 @@ batch norms use their running statistics, dropouts do nothing, and no random sta
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -54,7 +55,7 @@ def build(
         num_classes=num_classes,
         dtype=jnp.dtype(dtype),
         param_dtype=jnp.dtype(param_dtype),
-        rngs=nnx.Rngs(0) if rngs is None else rngs,
+        rngs=_Keys((nnx.Rngs(0) if rngs is None else rngs).params()),
         **architecture.options,
     )
 
@@ -80,3 +81,17 @@ def preprocess(name: str) -> Preprocess:
         ValueError: no such architecture.
     """
     return find(name).preprocess
+
+
+class _Keys:
+    """One key for each parameter, from one of the caller's.
+
+    An `nnx.Rngs` counts in a variable, which costs seconds for a deep model under `nnx.eval_shape`.
+    """
+
+    def __init__(self, key):
+        self.key, self.count = key, 0
+
+    def params(self):
+        self.count += 1
+        return jax.random.fold_in(self.key, self.count)

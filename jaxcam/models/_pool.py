@@ -21,9 +21,11 @@ class MaxPool(nnx.Module):
         check_map(x)
         window, strides, padding = (self.window,) * 2, (self.stride,) * 2, ((self.padding,) * 2,) * 2
         out = output_size(x.shape[1:3], window, strides, padding, ceil=self.ceil)
-        # What torch leaves out on the right (negative) or adds there (ceil), so that the sizes agree.
-        covers = [(n - 1) * self.stride + self.window for n in out]
-        pads = [(self.padding, c - n - self.padding) for c, n in zip(covers, x.shape[1:3], strict=True)]
+        # A window that hangs over the border (ceil) needs more of it.
+        covers = ((n - 1) * self.stride + self.window - self.padding for n in out)
+        pads = [
+            (self.padding, max(cover - n, self.padding)) for cover, n in zip(covers, x.shape[1:3], strict=True)
+        ]
         # A NumPy constant: JAX knows a max pool, and its gradient, by a concrete start value.
         lowest = np.array(-np.inf, x.dtype)
         return lax.reduce_window(

@@ -1,0 +1,44 @@
+"""Writes logits.npz: what torch computes for the synthetic weights and image of tests/synthetic.py.
+
+    PYTHONPATH=.:tests python tests/goldens/make_logits.py
+
+It needs torch and torchvision; tests/models/test_goldens.py, which reads the file, needs neither. Weights and images
+come from NumPy by the rule in synthetic.py; torch runs in float64, so that the file does not depend on its build.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import reference
+import synthetic
+from flax import nnx
+
+from jaxcam import models
+
+FILE = Path(__file__).with_name("logits.npz")
+CLASSES = 32
+SIZE = (65, 71)  # height, width: odd, unequal, and large enough for AlexNet
+
+
+def main() -> None:
+    import torch
+
+    logits = {}
+    for name in models.names():
+        if name == "cifar_resnet1202":
+            continue  # with random weights the sum of its 600 blocks overflows
+        if name.startswith("cifar_"):
+            shapes = synthetic.shapes(nnx.eval_shape(lambda n=name: models.build(n, num_classes=CLASSES)))
+        else:
+            shapes = reference.shapes(name, CLASSES)
+        state = {key: value.astype(np.float64) for key, value in synthetic.weights(shapes).items()}
+        with torch.inference_mode():
+            images = torch.from_numpy(synthetic.image(*SIZE).astype(np.float64))
+            logits[name] = reference.model(name, state, CLASSES)(images).numpy().astype(np.float32)
+        print(f"{name:20} largest logit {np.abs(logits[name]).max():.3g}")
+    np.savez_compressed(FILE, **logits)
+    print(f"{FILE}: {FILE.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

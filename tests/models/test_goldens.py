@@ -1,0 +1,53 @@
+"""Logits equal those torch gave for the same synthetic weights, from a file: torch is not needed."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import synthetic
+from flax import nnx
+
+import converters
+from jaxcam import models
+from jaxcam.models._registry import FAMILIES
+
+GOLDENS = Path(__file__).parents[1] / "goldens" / "logits.npz"
+SIZE = (65, 71)  # as in make_logits.py
+# One or two of each family; the file has them all, and test_parity.py runs them all.
+NAMES = [
+    "alexnet",
+    "vgg11_bn",
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "squeezenet1_0",
+    "squeezenet1_1",
+    "mobilenet_v2",
+    "cifar_resnet20",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logits(name, exact):
+    with np.load(GOLDENS) as file:
+        expected = file[name]
+    model = nnx.eval_shape(lambda: models.build(name, num_classes=expected.shape[1]))
+    model = converters.from_torch(model, synthetic.weights(synthetic.shapes(model)))
+    logits = jax.jit(lambda graph, state, x: nnx.merge(graph, state)(x), static_argnums=0)(
+        *nnx.split(model), jnp.asarray(synthetic.image(*SIZE))
+    )
+    assert np.abs(np.asarray(logits) - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_every_family_is_covered(family):
+    assert set(family.ARCHITECTURES) & set(NAMES)
+
+
+def test_the_file_has_every_architecture():
+    with np.load(GOLDENS) as file:
+        assert set(file.files) == set(models.names()) - {"cifar_resnet1202"}
+        for name in file.files:
+            assert file[name].std() > 1e-2, name
