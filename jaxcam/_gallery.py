@@ -92,10 +92,10 @@ class Gallery:
 
         def named(index: int) -> dict[str, Any]:
             name, probability = self.labels.names[index], round(float(probabilities[index]), 6)
-            return {"class": int(index), "name": name, "probability": probability}
+            return {"class": index, "name": name, "probability": probability}
 
         maps = []
-        for index, raw_map, shown_map in zip(classes, raw, shown, strict=True):
+        for index, raw_map, shown_map in zip(classes.tolist(), raw, shown, strict=True):
             suffix = f".{index}{_slug(self.labels.names[index])}" if len(classes) > 1 else ""
             files = {
                 "overlay": f"{picture.found.stem}{suffix}.png",
@@ -107,7 +107,7 @@ class Gallery:
             with whole(self.out / files["map"]) as file:
                 np.save(file, self._stored(raw_map, shown_map))
             maps.append({**named(index), "score": float(output[index]), **files})
-        best = [named(index) for index in _descending(output)[:SHOWN]]
+        best = [named(index) for index in _descending(output)[:SHOWN].tolist()]
         report({"picture": str(picture.found.path), "predictions": best, "maps": maps})
 
     def _stored(self, raw: np.ndarray, shown: np.ndarray) -> np.ndarray:

@@ -1,0 +1,133 @@
+"""The other commands: help, version, convert, methods, models, demo."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import converters
+import jaxcam
+from jaxcam import models
+from jaxcam.methods import METHODS
+from jaxcam.methods._costs import COSTS
+
+HEAVY = {"jax", "flax", "numpy", "matplotlib", "rich", "PIL", "converters"}
+
+
+def test_help_waits_for_nothing():
+    code = f"import sys, jaxcam.cli; print(sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_every_command_and_version(jaxcam_command):
+    text = jaxcam_command("--help").text
+    for command in ("explain", "convert", "methods", "models", "demo"):
+        assert f"  {command} " in text
+        assert jaxcam_command(command, "--help").code == 0
+    assert jaxcam_command("--version").text.split() == ["jaxcam,", "version", jaxcam.__version__]
+    assert jaxcam_command("explian").code == 2
+
+
+def test_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxcam", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("jaxcam, version")
+
+
+@pytest.mark.parametrize("name", ["b.safetensors", "b"])
+def test_convert_keeps_every_weight(jaxcam_command, weights, tmp_path, name):
+    out = tmp_path / name
+    result = jaxcam_command("convert", "cifar_resnet20", "--weights", weights, "--out", out)
+    assert result.code == 0, result.text
+    before, after = converters.read(weights), converters.read(out)
+    assert before.keys() == after.keys()
+    for key in before:
+        np.testing.assert_array_equal(before[key], after[key])
+    again = jaxcam_command("convert", "cifar_resnet20", "--weights", weights, "--out", out)
+    assert again.code == 2
+    assert "pass --overwrite" in again.error
+    assert (
+        jaxcam_command("convert", "cifar_resnet20", "--weights", weights, "--out", out, "--overwrite").code
+        == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cifar_resnet21", "--out", "x.npz"], "no model 'cifar_resnet21'; did you mean"),
+        (["cifar_resnet32", "--out", "x.npz"], "missing: layer1.3"),
+        (["cifar_resnet20", "--out", "x.pth"], "no format for '.pth'"),
+    ],
+)
+def test_convert_tells_mistakes(jaxcam_command, weights, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = jaxcam_command("convert", *arguments, "--weights", weights)
+    assert result.code == 2
+    assert message in result.error
+    assert len(result.error.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_methods_are_listed_from_their_docstrings(jaxcam_command):
+    rows = json.loads(jaxcam_command("methods", "--json").text)
+    assert [row["name"] for row in rows] == list(METHODS) == list(COSTS)
+    gradcam = next(row for row in rows if row["name"] == "gradcam")
+    assert gradcam == {
+        "name": "gradcam",
+        "summary": "Grad-CAM: w_k = mean_ij G_kij, M = Σ_k w_k A_k.",
+        "source": 'Selvaraju et al. 2017, "Grad-CAM", arXiv 1610.02391',
+        "forward": "1",
+        "gradient": True,
+    }
+    text = jaxcam_command("methods").text
+    assert all(name in text for name in METHODS)
+    assert "Selvaraju et al. 2017, arXiv 1610.02391" in text
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_cost_says_whether_the_head_is_differentiated(name):
+    """A head that cannot be differentiated stops exactly the methods that are said to need a gradient."""
+    weights = jax.random.normal(jax.random.key(0), (4, 5))
+
+    def head(activation):
+        shape = jax.ShapeDtypeStruct(activation.shape, activation.dtype)
+        opaque = jax.pure_callback(lambda a: a, shape, activation, vmap_method="broadcast_all")
+        return jnp.matmul(opaque.mean((1, 2)), weights)
+
+    probe = jaxcam.probe(split=(lambda images: jnp.concatenate([images, images[..., :1]], -1), head))
+    image = jax.random.uniform(jax.random.key(1), (6, 6, 3))
+    options = {"weights": weights} if name == "cam" else {}
+    stops = pytest.raises(ValueError, match="Pure callbacks do not support JVP")
+    with stops if COSTS[name].gradient else contextlib.nullcontext():
+        METHODS[name](probe, image, 1, **options)
+
+
+def test_models_are_listed_with_torchvisions_counts(jaxcam_command):
+    rows = {row["name"]: row for row in json.loads(jaxcam_command("models", "squeezenet", "--json").text)}
+    assert rows["squeezenet1_1"] == {
+        "name": "squeezenet1_1",
+        "parameters": 1_235_496,
+        "layer": models.default_layer("squeezenet1_1"),
+        "size": 224,
+    }
+    assert set(rows) == {name for name in models.names() if "squeezenet" in name}
+    text = jaxcam_command("models", "resnet18").text
+    assert "11,689,512" in text
+    result = jaxcam_command("models", "squeezenet9")
+    assert result.code == 2
+    assert "no model 'squeezenet9'; did you mean 'squeezenet1_" in result.error
+
+
+def test_demo_gets_its_folder(jaxcam_command, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr("jaxcam.demo.run", ran.append, raising=False)
+    assert jaxcam_command("demo", "--out", tmp_path).code == 0
+    assert ran == [tmp_path]
