@@ -11,16 +11,16 @@ Maps = Float[Array | np.ndarray, "*n h w"]
 
 
 def display(raw: Maps, *, size: tuple[int, int] | None = None) -> Float[Array, "*n H W"]:
-    """The map as it is shown: `resize(normalise(relu(raw)), size)`, in [0, 1], never NaN.
+    """The map as it is shown: `normalise(resize(relu(raw), size))`, in [0, 1], never NaN.
 
     Args:
         raw: raw maps `(..., h, w)`.
         size: `(H, W)` of the result, in pixels; the maps' own size by default.
 
-    Source: the order of the steps is that of pytorch-grad-cam [third party].
+    Source: equal to pytorch-grad-cam's, which normalises before and after it resizes [third party].
     """
-    shown = normalise(jax.nn.relu(raw))
-    return shown if size is None else resize(shown, size)
+    shown = jax.nn.relu(raw)
+    return normalise(shown if size is None else resize(shown, size))
 
 
 def normalise(maps: Maps) -> Float[Array, "*n h w"]:

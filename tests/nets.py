@@ -1,5 +1,7 @@
 """Small networks whose truth is known."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,16 +52,14 @@ class Small(nnx.Module):
             x = block(x)
         if self.tail is not None:
             x = self.tail(nnx.max_pool(x, (2, 2), (1, 1)))
-        if self.head == "flatten":
-            x = x.reshape(x.shape[0], -1)
-        else:
-            x = jnp.mean(x, axis=(1, 2))
+        x = x.reshape(x.shape[0], -1) if self.head == "flatten" else jnp.mean(x, axis=(1, 2))
         return self.fc(x)
 
 
 LAYER = "blocks.0"
 
 
+@functools.cache
 def small(head="pool", **options):
     return jaxcam.probe(Small(head, **options), LAYER)
 
