@@ -11,6 +11,16 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With JAXCAM_SKIPS=fail a skipped test is a failure: for runs that have all that tests may need."""
+    report = yield
+    if report.skipped and os.environ.get("JAXCAM_SKIPS") == "fail":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be: {report.longrepr}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real weights and pictures."""
