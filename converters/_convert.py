@@ -69,7 +69,7 @@ def _value(key: str, leaf: Leaf, x: np.ndarray) -> jax.Array:
         raise ValueError(
             f"{key} holds {count} values that are not finite" if count else f"{key} overflows {dtype}"
         )
-    return jnp.array(y)  # copies: the caller's array may change later
+    return jnp.asarray(y)  # may share y's memory, which is no longer the caller's: astype copies
 
 
 def _filled(model: Model, values: Mapping[tuple, jax.Array]) -> Model:

@@ -20,4 +20,4 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping) -> None:
     """bfloat16, which .npz cannot name, is widened to float32, losing nothing. Metadata has no place here."""
     wide = {key: x.astype(np.float32) if x.dtype == ml_dtypes.bfloat16 else x for key, x in arrays.items()}
-    np.savez(path, **wide)
+    np.savez(path, **wide)  # pyright: ignore[reportArgumentType]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 MARK = "_METADATA"  # the file that every orbax folder holds
@@ -15,6 +14,7 @@ def read_orbax(path: Path) -> dict[str, Any]:
 
     Raises ValueError for a folder that orbax did not write or that is damaged.
     """
+    import jax
     import orbax.checkpoint as ocp
 
     if not (path / MARK).is_file():

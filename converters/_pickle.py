@@ -39,6 +39,7 @@ def interpret(
         items, stack = stack, below.pop()
         return items
 
+    argument: Any
     for operation, argument, _ in pickletools.genops(pickle):
         match operation.name:
             case "PROTO" | "FRAME":

@@ -1,5 +1,6 @@
 """A checkpoint file of any known format -> names and arrays. The content decides, not the file's name."""
 
+import errno
 import os
 import struct
 import zipfile
@@ -53,6 +54,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         return state_dict(_reader(path)(path))
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged or cut short: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # which is what a damaged offset into the file gives
+            raise
+        raise ValueError(f"{path} is damaged: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -1,5 +1,6 @@
 """The reader of torch's zip format, against files written by hand: what it reads and what it refuses."""
 
+import contextlib
 import os
 import pickle
 import zipfile
@@ -161,6 +162,37 @@ def test_refuses_tensors_outside_their_storage(tmp_path, size, stride, offset):
         converters.read(path)
 
 
+def test_says_how_far_a_tensor_reaches(tmp_path):
+    for size, stride, offset, last in [((4,), (1,), 1, 4), ((2, 2), (3, 1), 1, 5), ((), (), 4, 4)]:
+        content = tz.pickled({"x": tz.tensor(tz.storage("0", np.float32, 4), size, stride, offset)})
+        path = tz.write(tmp_path / "a.pth", content, {"0": b"\0" * 16})
+        with pytest.raises(ValueError, match=f"reaches element {last} of storage 0, which has 4"):
+            converters.read(path)
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in what has become a string
+def test_damaged_pickles_give_nothing_but_value_errors(tmp_path):
+    x = np.arange(4, dtype=np.float32)
+    state = {
+        "state_dict": {"a": tz.contiguous("0", x), "b": tz.parameter(tz.contiguous("0", x))},
+        "epoch": [1, (2.5,)],
+    }
+    content = tz.pickled(state)
+    rng = np.random.default_rng(0)
+    outcomes = {"read": 0, "refused": 0}
+    for _ in range(400):
+        damaged = bytearray(content)
+        for position in rng.integers(len(content), size=rng.integers(1, 3)):
+            damaged[position] = rng.integers(256)
+        path = tz.write(tmp_path / "a.pth", bytes(damaged), {"0": x.tobytes()})
+        try:
+            converters.read(path)
+            outcomes["read"] += 1
+        except ValueError:
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > outcomes["read"] > 0
+
+
 def test_refuses_what_is_no_storage(tmp_path):
     data = {"0": b"\0" * 16}
     good = ("storage", tz.Global("torch", "FloatStorage"), "0", "cpu", 4)
@@ -206,6 +238,17 @@ def test_truncated_anywhere_is_an_error_with_the_file_name(tmp_path):
         path.write_bytes(content[:length])
         with pytest.raises(ValueError, match=r"cut\.pth"):
             converters.read(path)
+
+
+def test_damaged_archives_give_nothing_but_value_errors(tmp_path):
+    path = tz.save(tmp_path / "a.pth", {"x": ARRAYS[1]})
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    directory = content.index(b"PK\x01\x02")
+    for position in rng.integers(directory, len(content), size=300):
+        path.write_bytes(content[:position] + rng.bytes(1) + content[position + 1 :])
+        with contextlib.suppress(ValueError):  # what is left unharmed is read
+            np.testing.assert_array_equal(converters.read(path)["x"], ARRAYS[1])
 
 
 def test_a_flipped_byte_is_noticed(tmp_path):
