@@ -76,7 +76,9 @@ def prepare(
     (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
     names = labels_for(model, classes, path=labels)
     targets = parse_targets(target, names)
-    height, width = jax.eval_shape(lambda *given: METHODS[method](*given, 0, **options), looker, image).shape
+    height, width = jax.eval_shape(
+        lambda probe, image: METHODS[method](probe, image, 0, **options), looker, image
+    ).shape
     gallery = Gallery(
         probe=looker,
         method=METHODS[method],
@@ -124,7 +126,10 @@ def carry_out(job: Job) -> bool:
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
 
             def report(each: dict | Failure) -> None:
-                (failures if isinstance(each, Failure) else entries).append(each)
+                if isinstance(each, Failure):
+                    failures.append(each)
+                else:
+                    entries.append(each)
                 tell(each)
 
             job.gallery.run(job.pictures, report)

@@ -65,7 +65,7 @@ class Gallery:
                 maps = self._maps(group)
                 _collect(writing)
                 writing = [
-                    writers.submit(self._finish, *each, report) for each in zip(group, *maps, strict=False)
+                    writers.submit(self._finish, report, *each) for each in zip(group, *maps, strict=False)
                 ]
             _collect(writing)
 
@@ -83,7 +83,7 @@ class Gallery:
             targets = _descending(outputs)[:, : targets.k]  # those that explain chose
         return np.asarray(raw), np.asarray(shown), outputs, targets
 
-    def _finish(self, picture, raw, shown, output, classes, report):
+    def _finish(self, report, picture, raw, shown, output, classes):
         if not (np.isfinite(output).all() and np.isfinite(raw).all()):
             report(Failure(picture.found, "the model's output or the map is not finite"))
             return

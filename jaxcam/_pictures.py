@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -125,7 +125,7 @@ def read_ahead(
     *,
     ahead: int,
     threads: int = 4,
-) -> Iterator[Picture | Failure]:
+) -> Generator[Picture | Failure, None, None]:
     """`map(reader, pictures)`, in order, with up to `ahead` of them read before they are asked for."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
     waiting: deque = deque()

@@ -21,11 +21,11 @@ class Mistake(click.ClickException):
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turns what is wrong with the arguments into a `Mistake`, in the words of the error."""
+def _told(kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError)) -> Iterator[None]:
+    """Turns an error of these kinds, by default what arguments can cause, into a `Mistake` in its words."""
     try:
         yield
-    except (ValueError, OSError, ImportError) as error:
+    except kinds as error:
         raise Mistake(re.sub(r"\s*\n\s*", "; ", str(error))) from error
 
 
@@ -213,5 +213,5 @@ def demo(out: Path) -> None:
     """Explain scenes of handwritten digits with a small network that comes with jaxcam."""
     from . import demo as showcase
 
-    with _told():
+    with _told((OSError,)):
         showcase.run(out)

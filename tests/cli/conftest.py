@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from flax import nnx
 from PIL import Image
 
-import converters
+from converters._fit import shapes
 from jaxcam import models
 from jaxcam.cli import main
 
@@ -19,8 +19,17 @@ MODEL = "cifar_resnet20"
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
+    """Random weights of MODEL, drawn by numpy: nothing to compile."""
+    rng = np.random.default_rng(0)
+
+    def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if len(shape) == 1:
+            return np.full(shape, name.endswith(("weight", "running_var")), np.float32)
+        return rng.normal(0, (1 / np.prod(shape[1:])) ** 0.5, shape).astype(np.float32)
+
+    model = nnx.eval_shape(lambda: models.build(MODEL, rngs=nnx.Rngs(0)))
     path = tmp_path_factory.mktemp("weights") / "random.npz"
-    converters.save(nnx.jit(lambda: models.build(MODEL, rngs=nnx.Rngs(0)))(), path, name=MODEL)
+    np.savez(path, **{name: draw(name, shape) for name, shape in shapes(model).items()})
     return path
 
 
@@ -50,7 +59,7 @@ def jaxcam_command():
     """Runs the command line; gives its exit code, all it printed, standard output alone, and the error if any."""
 
     def run(*arguments):
-        result = CliRunner().invoke(main, [str(each) for each in arguments])
+        result = CliRunner(env={"COLUMNS": "200"}).invoke(main, [str(each) for each in arguments])
         crashed = result.exception if not isinstance(result.exception, SystemExit) else None
         return SimpleNamespace(
             code=result.exit_code,

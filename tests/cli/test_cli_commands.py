@@ -47,7 +47,8 @@ def test_convert_keeps_every_weight(jaxcam_command, weights, tmp_path, name):
     result = jaxcam_command("convert", "cifar_resnet20", "--weights", weights, "--out", out)
     assert result.code == 0, result.text
     before, after = converters.read(weights), converters.read(out)
-    assert before.keys() == after.keys()
+    counters = after.keys() - before.keys()
+    assert all(key.endswith(".num_batches_tracked") for key in counters)
     for key in before:
         np.testing.assert_array_equal(before[key], after[key])
     again = jaxcam_command("convert", "cifar_resnet20", "--weights", weights, "--out", out)

@@ -114,12 +114,14 @@ def test_top_k_takes_each_pictures_own_classes(explain, expected, folder):
 
 
 def test_raw_maps_are_signed_and_of_the_layers_size(explain, expected, folder):
-    raw, _ = expected([folder / "a.png"], raw=True)
-    stored = np.load(explain(folder / "a.png", "--raw").out / "a.npy")
+    _, outputs = expected([folder / "a.png"], raw=True)
+    worst = int(outputs[0].argmin())
+    raw, _ = expected([folder / "a.png"], worst, raw=True)
+    stored = np.load(explain(folder / "a.png", "--raw", "--target", worst).out / "a.npy")
     assert stored.shape == (8, 8)
     assert stored.min() < 0
     np.testing.assert_allclose(stored, raw[0], atol=1e-5)
-    layer = np.load(explain(folder / "a.png", "--size", "layer").out / "a.npy")
+    layer = np.load(explain(folder / "a.png", "--size", "layer", "--target", worst).out / "a.npy")
     np.testing.assert_allclose(layer, jaxcam.display(raw[0]), atol=1e-5)
 
 
