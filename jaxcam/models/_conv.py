@@ -125,12 +125,12 @@ def output_size(size, window, strides, padding, dilation=(1, 1), *, ceil: bool =
     sizes = []
     for n, k, step, (low, high), d in zip(size, window, strides, padding, dilation, strict=True):
         room = n + low + high - d * (k - 1) - 1
-        if room < 0:
+        out = (-(-room // step) if ceil else room // step) + 1
+        if out < 1:
             raise ValueError(
                 f"a {size[0]}x{size[1]} map is smaller than the {window[0]}x{window[1]} window over it: "
                 "the image is too small for this model"
             )
-        out = (-(-room // step) if ceil else room // step) + 1
         # torch drops a last window that would start in the padding.
         sizes.append(out - 1 if ceil and (out - 1) * step >= n + low else out)
     return tuple(sizes)

@@ -24,7 +24,8 @@ class MaxPool(nnx.Module):
         # A window that hangs over the border (ceil) needs more of it.
         covers = ((n - 1) * self.stride + self.window - self.padding for n in out)
         pads = [
-            (self.padding, max(cover - n, self.padding)) for cover, n in zip(covers, x.shape[1:3], strict=True)
+            (self.padding, max(cover - n, self.padding))
+            for cover, n in zip(covers, x.shape[1:3], strict=True)
         ]
         # A NumPy constant: JAX knows a max pool, and its gradient, by a concrete start value.
         lowest = np.array(-np.inf, x.dtype)

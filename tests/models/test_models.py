@@ -1,0 +1,228 @@
+"""The public functions, and what every architecture promises."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import synthetic
+from flax import nnx
+from jax import export
+
+import converters
+from jaxcam import models
+
+# Parameters as torchvision and the CIFAR repository count them.
+COUNTS = {
+    "alexnet": 61100840,
+    "vgg11": 132863336,
+    "vgg11_bn": 132868840,
+    "vgg13": 133047848,
+    "vgg13_bn": 133053736,
+    "vgg16": 138357544,
+    "vgg16_bn": 138365992,
+    "vgg19": 143667240,
+    "vgg19_bn": 143678248,
+    "resnet18": 11689512,
+    "resnet34": 21797672,
+    "resnet50": 25557032,
+    "resnet101": 44549160,
+    "resnet152": 60192808,
+    "resnext50_32x4d": 25028904,
+    "resnext101_32x8d": 88791336,
+    "resnext101_64x4d": 83455272,
+    "wide_resnet50_2": 68883240,
+    "wide_resnet101_2": 126886696,
+    "squeezenet1_0": 1248424,
+    "squeezenet1_1": 1235496,
+    "mobilenet_v2": 3504872,
+    "cifar_resnet20": 269722,
+    "cifar_resnet32": 464154,
+    "cifar_resnet44": 658586,
+    "cifar_resnet56": 853018,
+    "cifar_resnet110": 1727962,
+    "cifar_resnet1202": 19421274,
+}
+LAYERS = {
+    "alexnet": "features.11",
+    "vgg16": "features.29",
+    "vgg19_bn": "features.51",
+    "resnet50": "layer4",
+    "squeezenet1_1": "features",
+    "mobilenet_v2": "features",
+    "cifar_resnet56": "layer3",
+}
+# One small member of each family whose layers differ, and an image it is fast on.
+SMALL = [
+    ("resnet18", (33, 40)),
+    ("squeezenet1_1", (33, 40)),
+    ("mobilenet_v2", (33, 40)),
+    ("cifar_resnet20", (12, 9)),
+]
+
+
+def abstract(name, **options):
+    return nnx.eval_shape(lambda: models.build(name, **options))
+
+
+def filled(name, **options):
+    model = abstract(name, num_classes=7, **options)
+    return converters.from_torch(model, synthetic.weights(synthetic.shapes(model)))
+
+
+def apply(graph, state, images):
+    return nnx.merge(graph, state)(images)
+
+
+def output(model, shape=(1, 224, 224, 3), dtype=jnp.float32):
+    """Shape and dtype of an abstract model's output."""
+    graph, state = nnx.split(model)
+    return jax.eval_shape(lambda state, x: apply(graph, state, x), state, jax.ShapeDtypeStruct(shape, dtype))
+
+
+def test_names():
+    assert set(models.names()) == set(COUNTS)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_and_default_layer(name):
+    model = abstract(name)
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == COUNTS[name]
+    assert not jax.tree.leaves(nnx.state(model, nnx.RngState))
+    layer = models.default_layer(name)
+    assert layer in {".".join(map(str, path)) for path, _ in nnx.iter_modules(model)}
+    assert layer == LAYERS.get(name, layer)
+    preprocess = models.preprocess(name)
+    assert preprocess.size == (32 if name.startswith("cifar_") else 224)
+
+
+@pytest.mark.parametrize("name", [name for name in models.names() if name.startswith(("alexnet", "vgg"))])
+def test_default_layer_is_the_last_relu_before_the_last_pool(name):
+    """It keeps twice the positions of the pool's output: 14x14 in VGG, 13x13 in AlexNet."""
+    model = abstract(name)
+    _, number = models.default_layer(name).split(".")
+    assert int(number) == len(model.features) - 2
+    model.features = type(model.features)(list(model.features)[:-1])
+    kept = output(model.features)
+    assert kept.shape[1:3] == ((13, 13) if name == "alexnet" else (14, 14))
+
+
+@pytest.mark.parametrize(("name", "size"), SMALL)
+def test_one_by_one_under_vmap_equals_the_batch(name, size, exact):
+    graph, state = nnx.split(filled(name))
+    images = jnp.asarray(synthetic.image(*size, batch=3))
+    batch = jax.jit(apply, static_argnums=0)(graph, state, images)
+    assert batch.shape == (3, 7)
+    one_by_one = jax.jit(
+        lambda state, images: jax.vmap(lambda image: apply(graph, state, image[None])[0])(images)
+    )(state, images)
+    np.testing.assert_allclose(one_by_one, batch, rtol=0, atol=1e-5 * float(jnp.abs(batch).max()))
+
+
+@pytest.mark.parametrize(("name", "size"), SMALL)
+def test_bfloat16_is_near_float32(name, size):
+    forward = jax.jit(apply, static_argnums=0)
+    images = jnp.asarray(synthetic.image(*size))
+    expected = np.asarray(forward(*nnx.split(filled(name)), images))
+    model = filled(name, dtype=jnp.bfloat16, param_dtype=jnp.bfloat16)
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))} == {jnp.dtype(jnp.bfloat16)}
+    logits = forward(*nnx.split(model), images)
+    assert logits.dtype == jnp.bfloat16
+    error = np.abs(np.asarray(logits, np.float32) - expected).max()
+    assert 0 < error < 0.1 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("name", "size"), SMALL)
+def test_the_compute_dtype_is_the_models(name, size):
+    """Whatever the parameters' and the image's are."""
+    for dtype in (jnp.float32, jnp.bfloat16):
+        model = abstract(name, dtype=dtype)
+        for image in (jnp.float32, jnp.bfloat16, jnp.float16):
+            assert output(model, (1, *size, 3), image).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [*SMALL, ("alexnet", (65, 71)), ("vgg11_bn", (33, 40)), ("resnext50_32x4d", (33, 40))]
+)
+def test_exports_for_every_platform(name, size):
+    """Lowered on this machine for CPU, GPU and TPU at once, gradient included."""
+    graph, state = nnx.split(abstract(name))
+
+    def logit_and_gradient(state, images):
+        return jax.value_and_grad(lambda x: apply(graph, state, x)[0, 0])(images)
+
+    leaves, tree = jax.tree.flatten(state)
+    exported = export.export(
+        jax.jit(lambda leaves, images: logit_and_gradient(jax.tree.unflatten(tree, leaves), images)),
+        platforms=["cpu", "cuda", "tpu"],
+    )(leaves, jax.ShapeDtypeStruct((1, *size, 3), jnp.float32))
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    assert exported.out_avals[1].shape == (1, *size, 3)
+
+
+def test_an_exported_model_runs():
+    graph, state = nnx.split(filled("mobilenet_v2"))
+    leaves, tree = jax.tree.flatten(state)
+    forward = jax.jit(lambda leaves, images: apply(graph, jax.tree.unflatten(tree, leaves), images))
+    images = jnp.asarray(synthetic.image(33, 40))
+    exported = export.export(forward, platforms=["cpu", "tpu"])(leaves, images)
+    again = export.deserialize(exported.serialize())
+    np.testing.assert_allclose(again.call(leaves, images), forward(leaves, images), rtol=1e-4, atol=1e-5)
+
+
+def test_build():
+    model = models.build("cifar_resnet20", num_classes=3, rngs=nnx.Rngs(1))
+    logits = model(jnp.asarray(synthetic.image(8, 8)))
+    assert logits.shape == (1, 3)
+    assert logits.dtype == jnp.float32
+    same = models.build("cifar_resnet20", num_classes=3, rngs=nnx.Rngs(1))
+    other = models.build("cifar_resnet20", num_classes=3)
+    kernels = [each.layer1[0].conv1.kernel[...] for each in (model, same, other)]
+    assert (kernels[0] == kernels[1]).all()
+    assert (kernels[0] != kernels[2]).any()
+    assert (kernels[0] != model.layer1[0].conv2.kernel[...]).any()  # of equal shape
+
+
+def test_graph_definitions_compare_by_value():
+    """So that a second model of the same architecture does not compile again."""
+    first, second = (nnx.graphdef(abstract("mobilenet_v2")) for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"num_classes": 0}, "at least 1, got 0"),
+        ({"num_classes": -3}, "at least 1, got -3"),
+        ({"num_classes": True}, "got True"),
+        ({"dtype": jnp.int32}, "dtype must be a floating point type"),
+        ({"param_dtype": jnp.uint8}, "param_dtype must be a floating point type"),
+    ],
+)
+def test_build_errors(options, words):
+    with pytest.raises(ValueError, match=words):
+        models.build("squeezenet1_1", **options)
+
+
+@pytest.mark.parametrize("function", [models.build, models.default_layer, models.preprocess])
+def test_unknown_names(function):
+    with pytest.raises(ValueError, match=r"no model 'resnet5'; did you mean 'resnet50'\?.*models\.names\(\)"):
+        function("resnet5")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("alexnet", (62, 80)), ("vgg11", (31, 40)), ("squeezenet1_0", (20, 50)), ("squeezenet1_1", (16, 50))],
+)
+def test_small_images_are_refused(name, size):
+    with pytest.raises(ValueError, match="image is too small for this model"):
+        output(abstract(name), (1, *size, 3))
+
+
+def test_other_inputs_are_refused():
+    model = abstract("resnet18")
+    for shape in [(224, 224, 3), (1, 3, 224, 224)]:
+        with pytest.raises(ValueError, match=r"expected a batch \(B, H, W, 3\)"):
+            output(model, shape)
+    with pytest.raises(TypeError, match="got uint8"):
+        output(model, (1, 64, 64, 3), jnp.uint8)
