@@ -150,7 +150,9 @@ def probe(
     path = _resolve(model, layer)
     graphdef, state = nnx.split(_evaluation(model))
     leaves = nnx.to_flat_state(state)
-    parameters = {"/".join(map(str, where)): leaf[...] for where, leaf in leaves}
+    parameters = {
+        "/".join(map(str, where)): leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf for where, leaf in leaves
+    }
     return Probe(parameters, Submodule(graphdef, tuple(where for where, _ in leaves), path))
 
 
