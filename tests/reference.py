@@ -19,9 +19,15 @@ def model(name: str, state: dict[str, np.ndarray], num_classes: int) -> Callable
     tensors = {key: torch.from_numpy(value) for key, value in state.items()}
     if name.startswith("cifar_resnet"):
         return lambda images: _cifar_resnet(tensors, images.permute(0, 3, 1, 2))
+    network = module(name, tensors, num_classes)
+    return lambda images: network(images.permute(0, 3, 1, 2))
+
+
+def module(name: str, tensors: dict, num_classes: int):
+    """One of torchvision's models with these weights, in eval mode."""
     network = _abstract(name, num_classes).eval()
     network.load_state_dict(tensors, assign=True)
-    return lambda images: network(images.permute(0, 3, 1, 2))
+    return network
 
 
 def _abstract(name: str, num_classes: int):
