@@ -97,15 +97,17 @@ def _shifted(x, kernel, *, strides, padding, dilation, groups, precision):
     del groups, precision  # one per channel, and no product of matrices
     rows, columns, _, channels = kernel.shape
     size = output_size(x.shape[1:3], (rows, columns), strides, padding, dilation)
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    total = jnp.zeros((x.shape[0], *size, channels), x.dtype)
+    # The native operation sums in float32 at least.
+    dtype, wide = x.dtype, jnp.promote_types(x.dtype, jnp.float32)
+    x, kernel = jnp.pad(x, ((0, 0), *padding, (0, 0))).astype(wide), kernel.astype(wide)
+    total = jnp.zeros((x.shape[0], *size, channels), wide)
     for row in range(rows):
         for column in range(columns):
             start = row * dilation[0], column * dilation[1]
             stop = (at + (n - 1) * step + 1 for at, n, step in zip(start, size, strides, strict=True))
             seen = lax.slice(x, (0, *start, 0), (x.shape[0], *stop, channels), (1, *strides, 1))
             total = total + seen * kernel[row, column].reshape(1, 1, 1, channels)
-    return total
+    return total.astype(dtype)
 
 
 def check_map(x, channels: int | None = None) -> None:
