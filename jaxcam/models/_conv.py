@@ -98,7 +98,7 @@ def _shifted(x, kernel, *, strides, padding, dilation, groups, precision):
     rows, columns, _, channels = kernel.shape
     size = output_size(x.shape[1:3], (rows, columns), strides, padding, dilation)
     # The native operation sums in float32 at least.
-    dtype, wide = x.dtype, jnp.promote_types(x.dtype, jnp.float32)
+    dtype, wide = x.dtype, jnp.float32 if x.dtype.itemsize < 4 else x.dtype
     x, kernel = jnp.pad(x, ((0, 0), *padding, (0, 0))).astype(wide), kernel.astype(wide)
     total = jnp.zeros((x.shape[0], *size, channels), wide)
     for row in range(rows):

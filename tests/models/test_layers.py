@@ -80,6 +80,17 @@ def test_depthwise_form_is_chosen_by_the_platform():
         assert "convolution" in traced.lower(lowering_platforms=(platform,)).as_text()
 
 
+def test_depthwise_rounds_to_bfloat16_once():
+    layer = Conv(
+        4, 4, 7, padding=3, groups=4, bias=False, dtype=jnp.bfloat16, param_dtype=jnp.bfloat16, rngs=RNGS
+    )
+    x = jnp.asarray(normal(1, 9, 9, 4), jnp.bfloat16)
+    wide = Conv(4, 4, 7, padding=3, groups=4, bias=False, rngs=RNGS)
+    wide.kernel[...] = layer.kernel[...].astype(jnp.float32)
+    expected = plain_convolution(wide, x.astype(jnp.float32)).astype(jnp.bfloat16)
+    assert (jax.jit(lambda x: layer(x))(x) == expected).mean() > 0.99
+
+
 def test_forms_cost_the_same():
     """A matrix product of a 1x1 kernel does the convolution's work, no more."""
     layer = Conv(16, 24, 1, bias=False, rngs=RNGS)
