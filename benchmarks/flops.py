@@ -37,7 +37,13 @@ def rows(name: str):
             except ValueError as error:
                 yield name, layer, method, None, str(error).split(";")[0]
         many = jax.vmap(jaxcam.gradcam, in_axes=(None, None, 0))
-        yield name, layer, f"gradcam, {CLASSES} classes", (f := flops(many, probe, image, several)), f / forward
+        yield (
+            name,
+            layer,
+            f"gradcam, {CLASSES} classes",
+            (f := flops(many, probe, image, several)),
+            f / forward,
+        )
 
 
 def main():

@@ -99,7 +99,9 @@ def peak_here(model: str, side: str, method: str, batch: str) -> None:
     call = MAKERS[side](model, method, pictures(int(batch)))
     call(), call()
     # not getrusage: its peak survives exec, so it would be the parent's
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
+    )
     print(int(line.split()[1]) / 1024)
 
 

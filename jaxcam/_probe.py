@@ -151,7 +151,8 @@ def probe(
     graphdef, state = nnx.split(_evaluation(model))
     leaves = nnx.to_flat_state(state)
     parameters = {
-        "/".join(map(str, where)): leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf for where, leaf in leaves
+        "/".join(map(str, where)): leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
+        for where, leaf in leaves
     }
     return Probe(parameters, Submodule(graphdef, tuple(where for where, _ in leaves), path))
 

@@ -12,7 +12,13 @@ import jaxcam
 from jaxcam import models
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "maps.npz"
-MODEL, LAYER, CLASSES, SIZE, TARGETS = "resnet18", "layer3.1.conv2", 8, (97, 113), [1, 6, 3]  # as in make_maps.py
+MODEL, LAYER, CLASSES, SIZE, TARGETS = (
+    "resnet18",
+    "layer3.1.conv2",
+    8,
+    (97, 113),
+    [1, 6, 3],
+)  # as in make_maps.py
 NAMES = np.load(GOLDENS).files
 
 

@@ -65,7 +65,9 @@ def test_displayed_maps_agree(sides, name):
     theirs = peers_maps(PEERS[name], peer, batch, classes, peer.features)
     ours = np.asarray(jaxcam.explain(probe, batch, classes, method=name))
     assert theirs.max() > 0.9
-    if name.startswith("eigen"):  # the peer's sign is whatever LAPACK returned: compare with the map or its negative
+    if name.startswith(
+        "eigen"
+    ):  # the peer's sign is whatever LAPACK returned: compare with the map or its negative
         raw = jaxcam.explain(probe, batch, classes, method=name, raw=True)
         turned = np.asarray(jaxcam.display(-raw, size=batch.shape[1:3]))
         error = np.minimum(abs(ours - theirs).max(axis=(1, 2)), abs(turned - theirs).max(axis=(1, 2)))

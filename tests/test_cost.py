@@ -1,0 +1,50 @@
+"""Compiled FLOPs over the forward pass, for ResNet-50 at 224 x 224: nothing before the layer is differentiated."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+import jaxcam
+from jaxcam import models
+
+IMAGE = jax.ShapeDtypeStruct((224, 224, 3), jnp.float32)
+
+
+def flops(function, *arguments):
+    return jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return nnx.eval_shape(lambda: models.build("resnet50"))  # shapes are enough to compile
+
+
+@pytest.fixture(scope="module")
+def forward(model):
+    return flops(lambda p, x: p(x)[0], jaxcam.probe(model, "layer4"), IMAGE)
+
+
+@pytest.mark.parametrize(("layer", "limit"), [("layer4", 1.01), ("layer3", 1.25)])
+@pytest.mark.parametrize(
+    "method", ["hirescam", "eigengradcam"]
+)  # the leanest and the most costly of the family
+def test_one_class(model, forward, layer, limit, method):
+    cost = flops(
+        jaxcam.METHODS[method], jaxcam.probe(model, layer), IMAGE, jax.ShapeDtypeStruct((), jnp.int32)
+    )
+    assert 1.0 <= cost / forward <= limit
+
+
+def test_ten_classes_share_one_forward(model, forward):
+    many = jax.vmap(jaxcam.gradcam, in_axes=(None, None, 0))
+    cost = flops(many, jaxcam.probe(model, "layer4"), IMAGE, jax.ShapeDtypeStruct((10,), jnp.int32))
+    assert cost / forward <= 1.05
+
+
+def test_explain_runs_the_model_once_for_maps_targets_and_output(model, forward):
+    def program(probe, images):
+        return jaxcam.explain(probe, images, jaxcam.top(5), with_output=True)
+
+    cost = flops(program, jaxcam.probe(model, "layer4"), jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32))
+    assert cost / forward <= 1.05
