@@ -1,0 +1,125 @@
+"""`jaxcam demo`: scenes of digits explained with every method, measured and drawn."""
+
+import dataclasses
+import statistics
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from .. import METHODS, _terminal, display, explain, probe
+from ._figure import draw
+from ._localisation import energy, inside, points
+from ._network import LAYER, load, prepare
+from ._report import Row, Setting, caption, footnotes, show, write
+from ._scenes import scenes
+
+DRAWN = slice(3), slice(2)  # scenes, and digits of each, in the figure
+
+
+def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = None) -> list[Row]:
+    """Explains every digit of `count` test scenes with every method; writes demo.png, demo.csv and demo.json.
+
+    Args:
+        out: the folder to write to; made if need be.
+        count: scenes, at least the three of the figure.
+        seed: of the scenes.
+        console: where the table is printed; standard output by default.
+
+    Returns:
+        A row for each method, then two for maps that know nothing: random ones, and one bright in the middle.
+
+    Raises:
+        ValueError: too few scenes.
+        OSError: `out` cannot be written.
+    """
+    if count < DRAWN[0].stop:
+        raise ValueError(f"the figure shows {DRAWN[0].stop} scenes; got count={count}")
+    console = console or _terminal.console()
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    test = scenes(count, seed=seed)
+    looked, images = probe(load(), LAYER), prepare(test.images)
+    within = inside(test.boxes, test.images.shape[1:3])
+
+    rows, drawn = [], {}
+    with console.status("compiling the network") as status:
+        forward = jax.jit(jax.vmap(lambda probe, image: probe(image)[0], (None, 0)))
+        forward = forward.lower(looked, images).compile()
+        logits = np.asarray(forward(looked, images))
+        for name, method in METHODS.items():
+            status.update(f"explaining {test.labels.size} digits with {name}")
+            row, maps = _measure(name, method, looked, images, test.labels, within, _flops(forward))
+            rows.append(row)
+            if maps is not None:
+                drawn[name] = maps[DRAWN]
+    rows += [_score(name, maps, within) for name, maps in _floors(within.shape, seed)]
+
+    setting = Setting(
+        scenes=count,
+        digits=test.labels.size,
+        seed=seed,
+        layer=LAYER,
+        found=float((np.take_along_axis(logits, test.labels, 1) > 0).mean()),
+        forward_flops=_flops(forward) / count,
+        device=jax.devices()[0].device_kind,
+    )
+    write(out, rows, setting)
+    captions = {row.method: caption(row) for row in rows}
+    scene = DRAWN[0]
+    draw(
+        out / "demo.png",
+        test.images[scene],
+        test.labels[DRAWN],
+        test.boxes[DRAWN],
+        drawn,
+        captions,
+        footnotes(rows),
+    )
+    show(rows, setting, console, out)
+    return rows
+
+
+def _measure(name, method, looked, images, labels, within, forward_flops):
+    """The row of one method and its maps, or no maps and the reason."""
+    run = jax.jit(partial(explain, method=method))
+    start = time.perf_counter()
+    try:
+        compiled = run.lower(looked, images, labels[:, 0]).compile()
+    except (ValueError, TypeError) as error:
+        return Row(name, reason=str(error)), None
+    compiling = time.perf_counter() - start
+    maps, took = [], []
+    for digit in range(labels.shape[1]):
+        start = time.perf_counter()
+        maps.append(np.asarray(compiled(looked, images, labels[:, digit])))
+        took.append(time.perf_counter() - start)
+    maps = np.stack(maps, axis=1)
+    row = dataclasses.replace(
+        _score(name, maps, within),
+        milliseconds=1000 * statistics.median(took) / len(images),
+        compile_seconds=compiling,
+        forwards=_flops(compiled) / forward_flops,
+    )
+    return row, maps
+
+
+def _score(name, maps, within):
+    return Row(name, float(points(maps, within).mean()), float(energy(maps, within).mean()))
+
+
+def _flops(compiled):
+    return compiled.cost_analysis()["flops"]
+
+
+def _floors(shape, seed):
+    """What a map scores that knows nothing of the picture."""
+    height, width = shape[-2:]
+    noise = np.random.default_rng(seed).random((*shape[:-2], height // 8, width // 8), np.float32)
+    yield "random map", np.asarray(display(noise, size=(height, width)))
+    rows, columns = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
+    bump = np.exp(-2 * (rows[:, None] ** 2 + columns**2)).astype(np.float32)
+    yield "centred Gaussian", np.broadcast_to(bump, shape)
