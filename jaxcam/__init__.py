@@ -6,11 +6,13 @@ __version__ = "0.1.0"
 
 # Names load when they are first used, so that `jaxcam --help` does not wait for JAX.
 _HOMES = {
-    "_probe": ("Look", "Probe", "layers", "probe"),
+    "_anatomy": ("layers",),
+    "_probe": ("Look", "Probe", "probe"),
     "_targets": ("difference", "probability", "segmentation", "similarity", "top"),
     "_fuse": ("channel_sum", "principal_component"),
     "_display": ("display", "normalise", "overlay", "resize"),
     "_explain": ("explain",),
+    "_kmeans": ("kmeans",),
     "methods": (
         "METHODS",
         "cam",
@@ -27,14 +29,16 @@ _HOMES = {
 _MODULES = ("demo", "methods", "models")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, *_MODULES])
+__all__ = sorted([*_HOME_OF, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from . import demo, methods, models
     from ._display import display, normalise, overlay, resize
     from ._explain import explain
     from ._fuse import channel_sum, principal_component
-    from ._probe import Look, Probe, layers, probe
+    from ._kmeans import kmeans
+    from ._anatomy import layers
+    from ._probe import Look, Probe, probe
     from ._targets import difference, probability, segmentation, similarity, top
     from .methods import (
         METHODS,
