@@ -10,6 +10,10 @@ from rich.text import Text
 
 from .. import _terminal
 
+LEGEND = (
+    "hit: the brightest place lies in the box  ·  inside: share of the map in the box  ·  over all scenes"
+)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -21,7 +25,7 @@ class Row:
         energy: share of a map's sum that lies in that box, averaged over the maps.
         milliseconds: for one digit of one scene, compiled, in a batch of all scenes; the median over the digits.
         compile_seconds: for compiling it, once.
-        forwards: floating point operations, in forward passes of the network.
+        forwards: floating point operations for one map, in forward passes of the network; without those of LAPACK.
         reason: why the method does not run on this network.
     """
 

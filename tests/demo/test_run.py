@@ -5,6 +5,8 @@ import io
 import json
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,7 +17,15 @@ from jaxcam import demo
 from jaxcam.demo import _run
 from jaxcam.demo._localisation import energy, inside, points
 
-METHODS = {"gradcam": jaxcam.gradcam, "hirescam": jaxcam.hirescam, "cam": jaxcam.cam}
+
+def dimmer(probe, image, target=None, *, chunk=2):
+    """A map which costs six forward passes, two at a time: its masks are all alike, so it knows nothing."""
+    masks = jnp.linspace(0.5, 1, 6)
+    outputs = jax.lax.map(lambda mask: probe(image * mask)[0][target], masks, batch_size=chunk)
+    return jnp.ones((14, 14)) * outputs.sum()
+
+
+METHODS = {"gradcam": jaxcam.gradcam, "hirescam": jaxcam.hirescam, "cam": jaxcam.cam, "dimmer": dimmer}
 FLOORS = ("random map", "centred Gaussian")
 
 
@@ -52,6 +62,11 @@ def test_a_gradient_at_the_layer_costs_less_than_two_forward_passes(done):
     assert rows["hirescam"].forwards == pytest.approx(rows["gradcam"].forwards, rel=0.05)
 
 
+def test_the_passes_of_a_loop_are_counted(done):
+    _, rows, _ = done
+    assert 6 <= rows["dimmer"].forwards < 6.5
+
+
 def test_a_method_that_cannot_run_is_shown_with_the_reason(done):
     _, rows, said = done
     assert "linear layer" in rows["cam"].reason
@@ -77,9 +92,9 @@ def test_the_figure_shows_scenes_and_maps(done):
     assert (out / "demo.png").stat().st_size < 1_500_000
     picture = np.asarray(Image.open(out / "demo.png").convert("RGB"), np.float32)
     height, width, _ = picture.shape
-    assert height > width  # six digits, and the scene and two methods beside each other
+    assert height > width  # six digits, and the scene and three methods beside each other
     assert picture.std() > 15
-    scene, shown = picture[:, : width // 3], picture[:, 2 * width // 3 :]
+    scene, shown = picture[:, : width // 4], picture[:, width // 2 : 3 * width // 4]  # hirescam
     hot = lambda part: ((part[..., 0] > 200) & (part[..., 2] < 80)).sum()  # noqa: E731
     assert hot(shown) > 4 * hot(scene), "glowing maps over dim pictures"
 
