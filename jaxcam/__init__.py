@@ -15,7 +15,10 @@ _HOMES = {
     "_kmeans": ("kmeans",),
     "methods": (
         "METHODS",
+        "ablationcam",
+        "abscam",
         "cam",
+        "clustercam",
         "eigencam",
         "eigengradcam",
         "gradcam",
@@ -23,6 +26,7 @@ _HOMES = {
         "gradcampp",
         "hirescam",
         "layercam",
+        "scorecam",
         "xgradcam",
     ),
 }
@@ -33,16 +37,19 @@ __all__ = sorted([*_HOME_OF, *_MODULES])  # pyright: ignore[reportUnsupportedDun
 
 if TYPE_CHECKING:
     from . import demo, methods, models
+    from ._anatomy import layers
     from ._display import display, normalise, overlay, resize
     from ._explain import explain
     from ._fuse import channel_sum, principal_component
     from ._kmeans import kmeans
-    from ._anatomy import layers
     from ._probe import Look, Probe, probe
     from ._targets import difference, probability, segmentation, similarity, top
     from .methods import (
         METHODS,
+        ablationcam,
+        abscam,
         cam,
+        clustercam,
         eigencam,
         eigengradcam,
         gradcam,
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
         gradcampp,
         hirescam,
         layercam,
+        scorecam,
         xgradcam,
     )
 

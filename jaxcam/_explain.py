@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
@@ -14,6 +15,7 @@ from jaxtyping import Array
 from . import _targets
 from ._display import display
 from ._errors import unknown
+from ._masks import default_chunk
 from ._probe import Image, Probe
 from .methods import METHODS, gradcam
 
@@ -44,8 +46,9 @@ def explain(
         raw: return the raw signed maps at the layer's size, which can be compared between images, instead of maps
             for display.
         size: `(H, W)` of the displayed maps, in pixels; the images' own size by default.
-        chunk: how much is computed at once: masks, for a method that has a `chunk` option; images, for the others.
-            By default a method decides, and all images are taken together.
+        chunk: how much is computed at once: masks of each image, for a method that has a `chunk` option; images,
+            for the others. By default all images are taken together, with as many masks of each as keeps memory flat:
+            16 of 224 x 224 pixels in all, and at least one an image.
         with_output: also return the model's output for each image, from the same forward pass.
         **options: keyword options of the method. Arrays are arguments of the compiled program; anything else is
             part of it, so a new value compiles anew.
@@ -68,8 +71,8 @@ def explain(
         (4, 32, 32)
     """
     method = _method(method)
-    options = _options(method, options, chunk)
     images = _images(images)
+    options = _options(method, options, chunk, images)
     output = _output(probe, images)
     targets, axis = _targets_of(targets, images.shape[0], output)
     size = _size(size, raw, images.shape[1:3])
@@ -113,8 +116,9 @@ def _method(method: Callable | str) -> Callable:
     return METHODS[method]
 
 
-def _options(method: Callable, options: dict[str, Any], chunk: int | None) -> dict[str, Any]:
-    """The method's keyword options, `chunk` among them where the method has it."""
+def _options(method: Callable, options: dict[str, Any], chunk: int | None, images: Array) -> dict[str, Any]:
+    """The method's keyword options, `chunk` among them where the method has it: masks at once for every image, so the
+    more images there are the fewer."""
     if chunk is not None and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
         raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
     accepted = inspect.signature(method).parameters
@@ -124,7 +128,9 @@ def _options(method: Callable, options: dict[str, Any], chunk: int | None) -> di
     for name in options:
         if name not in names:
             raise TypeError(f"{getattr(method, '__name__', method)}: {unknown('option', name, names)}")
-    return options | {"chunk": chunk} if chunk is not None and "chunk" in names else options
+    if "chunk" not in names:
+        return options
+    return options | {"chunk": chunk or default_chunk(images.shape[1:], images.shape[0])}
 
 
 def _images(images: Any) -> Array:
@@ -214,8 +220,8 @@ def _size(size: Any, raw: bool, image: tuple[int, int]) -> tuple[int, int] | Non
             raise ValueError("raw maps come at the layer's size: pass raw=True or size=, not both")
         return None
     if size is None:
-        return tuple(image)
+        return image[0], image[1]
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
         raise ValueError(f"size is (height, width) in pixels, each at least 1; got {size!r}")
-    return pair
+    return pair[0], pair[1]

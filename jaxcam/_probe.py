@@ -1,8 +1,7 @@
 """Probe: look at, and edit, one layer of any JAX model."""
 
-import dataclasses
-from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +10,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from . import _targets
-from ._errors import unknown
+from ._anatomy import Anatomy, Edit, Split, Submodule, as_pytree, evaluation, resolve
 
-Edit = Callable[[Array], Array]
 Image = Float[Array | np.ndarray, "H W C"]
 
 
@@ -31,15 +29,6 @@ class Look(NamedTuple):
     score: Array
     activation: Array
     gradient: Array
-
-
-@runtime_checkable
-class Anatomy(Hashable, Protocol):
-    """The static half of a probe: runs a model and hands its layer's activation to an edit."""
-
-    def run(self, parameters: Any, images: Array, edit: Edit) -> tuple[Any, Array]:
-        """Batch of one image -> (output, activation before the edit), both with the batch axis."""
-        ...
 
 
 @jax.tree_util.register_pytree_node_class
@@ -139,7 +128,7 @@ def probe(
         if model is not None or layer is not None:
             raise TypeError("pass a model and a layer, or split=(features, head), not both")
         features, head = split
-        return Probe((_as_pytree(features), _as_pytree(head)), Split())
+        return Probe((as_pytree(features), as_pytree(head)), Split())
     if model is None or layer is None:
         raise TypeError("a probe takes a model and the path of a layer, or split=(features, head)")
     if not isinstance(model, nnx.Module):
@@ -147,8 +136,8 @@ def probe(
             f"the model must be a flax.nnx.Module; got {type(model).__name__}. "
             "Any other model can be cut into two functions: jaxcam.probe(split=(features, head))"
         )
-    path = _resolve(model, layer)
-    graphdef, state = nnx.split(_evaluation(model))
+    path = resolve(model, layer)
+    graphdef, state = nnx.split(evaluation(model))
     leaves = nnx.to_flat_state(state)
     parameters = {
         "/".join(map(str, where)): leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
@@ -174,84 +163,6 @@ def check_image(image: Any) -> None:
         )
 
 
-class Submodule:
-    """A submodule of an NNX module, by path. Compares by value; its hash is computed once."""
-
-    def __init__(self, graphdef: Any, leaves: tuple[tuple, ...], path: tuple[str, ...]):
-        self.graphdef, self.leaves, self.path = graphdef, leaves, path
-        self._key = (graphdef, leaves, path)
-        self._hash = hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Submodule) and self._hash == other._hash and self._key == other._key
-        )
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __repr__(self) -> str:
-        return ".".join(self.path)
-
-    def run(self, parameters: dict[str, Any], images: Array, edit: Edit) -> tuple[Any, Array]:
-        state = nnx.from_flat_state([(where, parameters["/".join(map(str, where))]) for where in self.leaves])
-        model = nnx.merge(self.graphdef, state)  # a fresh copy, so the tap below touches nobody's model
-        *above, name = self.path
-        parent = model
-        for step in above:
-            parent = getattr(parent, step)
-        tap = _Tap(getattr(parent, name), ".".join(self.path), edit)
-        vars(parent)[name] = tap
-        output = model(images)
-        if tap.activation is None:
-            raise ValueError(f"layer {tap.path!r} was never called: the model uses its parts, or skips it")
-        return output, tap.activation
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Two functions, given as the probe's parameters."""
-
-    def run(self, parameters: tuple[Callable, Callable], images: Array, edit: Edit) -> tuple[Any, Array]:
-        features, head = parameters
-        activation = features(images)
-        return head(edit(_check_activation(activation, "features"))), activation
-
-
-class _Tap:
-    """Stands at the place of a layer, keeps what it returns and hands on the edited activation."""
-
-    def __init__(self, layer: Callable, path: str, edit: Edit):
-        self.layer, self.path, self.edit = layer, path, edit
-        self.activation: Array | None = None
-
-    def __call__(self, *args: Any, **options: Any) -> Array:
-        if self.activation is not None:
-            raise ValueError(
-                f"layer {self.path!r} is called more than once for one image, so it has no single activation: "
-                "probe a layer that is called once"
-            )
-        self.activation = _check_activation(self.layer(*args, **options), f"layer {self.path!r}")
-        return self.edit(self.activation)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.layer, name)
-
-    def __iter__(self):
-        return iter(self.layer)  # a model that walks a list's parts never calls the list: run() says so
-
-
-def _check_activation(activation: Any, who: str) -> Array:
-    shape = getattr(activation, "shape", None)
-    if shape is None or len(shape) != 4 or shape[0] != 1:
-        seen = f"shape {tuple(shape)}" if shape is not None else type(activation).__name__
-        raise ValueError(
-            f"{who} returns {seen} for a batch of one image: a map needs an activation (1, h, w, K) with two "
-            "spatial axes and channels last"
-        )
-    return activation
-
-
 def _edited(activation: Array, edit: Edit | None) -> Array:
     if edit is None:
         return activation
@@ -261,62 +172,3 @@ def _edited(activation: Array, edit: Edit | None) -> Array:
             f"an edit must keep the activation's shape {activation.shape[1:]}; got {changed.shape}"
         )
     return changed.astype(activation.dtype)[None]
-
-
-def _evaluation(model: nnx.Module) -> nnx.Module:
-    return nnx.view(model, use_running_average=True, deterministic=True, raise_if_not_found=False)
-
-
-def _resolve(model: nnx.Module, layer: str) -> tuple[str, ...]:
-    path = tuple(str(layer).split("."))
-    node: Any = model
-    for step in path:
-        if step not in getattr(node, "__dict__", {}):
-            raise ValueError(unknown("layer", layer, layers(model)))
-        node = getattr(node, step)
-    if not callable(node):
-        raise ValueError(
-            f"layer {layer!r} is a {type(node).__name__}, which is not callable: probe one of its parts"
-        )
-    return path
-
-
-def layers(model: nnx.Module) -> list[str]:
-    """Dotted paths of all submodules of `model`, outermost first."""
-    paths = [
-        ".".join(map(str, where)) for where, node in nnx.iter_graph(model) if isinstance(node, nnx.Module)
-    ]
-    return sorted((path for path in paths if path), key=lambda path: path.count("."))
-
-
-def _as_pytree(function: Callable) -> Callable:
-    if not callable(function):
-        raise TypeError(f"split takes two functions; got {type(function).__name__}")
-    if isinstance(function, nnx.Module):
-        return _ModuleCall.of(function)
-    if jax.tree.leaves(function) == [function]:  # a plain function
-        return jax.tree_util.Partial(function)
-    return function
-
-
-@jax.tree_util.register_pytree_node_class
-class _ModuleCall:
-    """An NNX module as a function that is a pytree of its parameters."""
-
-    def __init__(self, state: Any, graphdef: Any):
-        self.state, self.graphdef = state, graphdef
-
-    @classmethod
-    def of(cls, module: nnx.Module) -> "_ModuleCall":
-        graphdef, state = nnx.split(_evaluation(module))
-        return cls(nnx.to_pure_dict(state), graphdef)
-
-    def __call__(self, *args: Any) -> Any:
-        return nnx.merge(self.graphdef, self.state)(*args)
-
-    def tree_flatten(self):
-        return (self.state,), self.graphdef
-
-    @classmethod
-    def tree_unflatten(cls, graphdef, children):
-        return cls(children[0], graphdef)

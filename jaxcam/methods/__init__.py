@@ -1,9 +1,13 @@
 """Every method: a pure function `(probe, image, target, *, ...) -> raw signed map (h, w)` of one image."""
 
+from ._ablationcam import ablationcam
+from ._abscam import abscam
 from ._cam import cam
+from ._clustercam import clustercam
 from ._eigencam import eigencam, eigengradcam
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._hirescam import hirescam
+from ._scorecam import scorecam
 
 METHODS = {
     method.__name__: method
@@ -17,7 +21,11 @@ METHODS = {
         hirescam,
         eigencam,
         eigengradcam,
+        scorecam,
+        ablationcam,
+        abscam,
+        clustercam,
     )
 }
 
-__all__ = ["METHODS", *METHODS]
+__all__ = ["METHODS", *METHODS]  # pyright: ignore[reportUnsupportedDunderAll]

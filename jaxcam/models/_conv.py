@@ -69,7 +69,8 @@ class Conv(nnx.Conv):
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
     def _pointwise(self, x, kernel):
-        x = x[:, :: self.strides[0], :: self.strides[1]]
+        down, right = self.strides  # pyright: ignore[reportGeneralTypeIssues]  (a pair: __init__ made it)
+        x = x[:, ::down, ::right]
         return lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())), precision=self.precision)
 
 

@@ -51,7 +51,8 @@ class BatchNorm(nnx.BatchNorm):
         if not running:
             return super().__call__(x, running, mask=mask)
         mean, var, scale, bias = (
-            v[...].astype(jnp.float32) for v in (self.mean, self.var, self.scale, self.bias)
+            v[...].astype(jnp.float32)  # pyright: ignore[reportOptionalSubscript]
+            for v in (self.mean, self.var, self.scale, self.bias)
         )
         scale = scale * jax.lax.rsqrt(var + self.epsilon)
         bias = bias - mean * scale

@@ -40,7 +40,7 @@ class InvertedResidual(nnx.Module):
 class MobileNetV2(nnx.Module):
     def __init__(self, *, num_classes: int, **options):
         inputs = 32
-        layers = [ConvNormActivation(3, inputs, 3, stride=2, activation=Relu6, **options)]
+        layers: list[nnx.Module] = [ConvNormActivation(3, inputs, 3, stride=2, activation=Relu6, **options)]
         for expansion, outputs, blocks, first_stride in STAGES:
             for index in range(blocks):
                 stride = first_stride if index == 0 else 1

@@ -76,7 +76,7 @@ class ResNet(nnx.Module):
         self.bn1 = BatchNorm(64, **options)
         self.relu = Relu()
         self.maxpool = MaxPool(3, stride=2, padding=1)
-        inputs = 64
+        inputs, layers = 64, []
         for stage, depth in enumerate(depths):
             blocks = []
             for index in range(depth):
@@ -86,7 +86,8 @@ class ResNet(nnx.Module):
                     block(inputs, planes, stride, groups=groups, group_width=group_width, **options)
                 )
                 inputs = planes * block.expansion
-            setattr(self, f"layer{stage + 1}", Sequential(blocks))
+            layers.append(Sequential(blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.avgpool = AdaptiveAvgPool(1)
         self.fc = Linear(inputs, num_classes, **options)
 

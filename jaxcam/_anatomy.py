@@ -1,0 +1,159 @@
+"""How a probe reaches into a model: a submodule by its path, or two functions with the layer between them."""
+
+import dataclasses
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from flax import nnx
+from jaxtyping import Array
+
+from ._errors import unknown
+
+Edit = Callable[[Array], Array]
+
+
+@runtime_checkable
+class Anatomy(Hashable, Protocol):
+    """The static half of a probe: runs a model and hands its layer's activation to an edit."""
+
+    def run(self, parameters: Any, images: Array, edit: Edit) -> tuple[Any, Array]:
+        """Batch of one image -> (output, activation before the edit), both with the batch axis."""
+        ...
+
+
+class Submodule:
+    """A submodule of an NNX module, by path. Compares by value; its hash is computed once."""
+
+    def __init__(self, graphdef: Any, leaves: tuple[tuple, ...], path: tuple[str, ...]):
+        self.graphdef, self.leaves, self.path = graphdef, leaves, path
+        self._key = (graphdef, leaves, path)
+        self._hash = hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Submodule) and self._hash == other._hash and self._key == other._key
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return ".".join(self.path)
+
+    def run(self, parameters: dict[str, Any], images: Array, edit: Edit) -> tuple[Any, Array]:
+        state = nnx.from_flat_state([(where, parameters["/".join(map(str, where))]) for where in self.leaves])
+        model = nnx.merge(self.graphdef, state)  # a fresh copy, so the tap below touches nobody's model
+        *above, name = self.path
+        parent = model
+        for step in above:
+            parent = getattr(parent, step)
+        tap = _Tap(getattr(parent, name), ".".join(self.path), edit)
+        vars(parent)[name] = tap
+        output = model(images)
+        if tap.activation is None:
+            raise ValueError(f"layer {tap.path!r} was never called: the model uses its parts, or skips it")
+        return output, tap.activation
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Two functions, given as the probe's parameters."""
+
+    def run(self, parameters: tuple[Callable, Callable], images: Array, edit: Edit) -> tuple[Any, Array]:
+        features, head = parameters
+        activation = features(images)
+        return head(edit(check_activation(activation, "features"))), activation
+
+
+class _Tap:
+    """Stands at the place of a layer, keeps what it returns and hands on the edited activation."""
+
+    def __init__(self, layer: Any, path: str, edit: Edit):
+        self.layer, self.path, self.edit = layer, path, edit
+        self.activation: Array | None = None
+
+    def __call__(self, *args: Any, **options: Any) -> Array:
+        if self.activation is not None:
+            raise ValueError(
+                f"layer {self.path!r} is called more than once for one image, so it has no single activation: "
+                "probe a layer that is called once"
+            )
+        self.activation = check_activation(self.layer(*args, **options), f"layer {self.path!r}")
+        return self.edit(self.activation)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+    def __iter__(self):
+        return iter(self.layer)  # a model that walks a list's parts never calls the list: run() says so
+
+
+def check_activation(activation: Any, who: str) -> Array:
+    shape = getattr(activation, "shape", None)
+    if shape is None or len(shape) != 4 or shape[0] != 1:
+        seen = f"shape {tuple(shape)}" if shape is not None else type(activation).__name__
+        raise ValueError(
+            f"{who} returns {seen} for a batch of one image: a map needs an activation (1, h, w, K) with two "
+            "spatial axes and channels last"
+        )
+    return activation
+
+
+def evaluation(model: nnx.Module) -> nnx.Module:
+    return nnx.view(model, use_running_average=True, deterministic=True, raise_if_not_found=False)
+
+
+def resolve(model: nnx.Module, layer: str) -> tuple[str, ...]:
+    path = tuple(str(layer).split("."))
+    node: Any = model
+    for step in path:
+        if step not in getattr(node, "__dict__", {}):
+            raise ValueError(unknown("layer", layer, layers(model)))
+        node = getattr(node, step)
+    if not callable(node):
+        raise ValueError(
+            f"layer {layer!r} is a {type(node).__name__}, which is not callable: probe one of its parts"
+        )
+    return path
+
+
+def layers(model: nnx.Module) -> list[str]:
+    """Dotted paths of all submodules of `model`, outermost first."""
+    paths = [
+        ".".join(map(str, where)) for where, node in nnx.iter_graph(model) if isinstance(node, nnx.Module)
+    ]
+    return sorted((path for path in paths if path), key=lambda path: path.count("."))
+
+
+def as_pytree(function: Callable) -> Callable:
+    if not callable(function):
+        raise TypeError(f"split takes two functions; got {type(function).__name__}")
+    if isinstance(function, nnx.Module):
+        return _ModuleCall.of(function)
+    if jax.tree.leaves(function) == [function]:  # a plain function
+        return jax.tree_util.Partial(function)
+    return function
+
+
+@jax.tree_util.register_pytree_node_class
+class _ModuleCall:
+    """An NNX module as a function that is a pytree of its parameters."""
+
+    def __init__(self, state: Any, graphdef: Any):
+        self.state, self.graphdef = state, graphdef
+
+    @classmethod
+    def of(cls, module: nnx.Module) -> "_ModuleCall":
+        graphdef, state = nnx.split(evaluation(module))
+        return cls(nnx.to_pure_dict(state), graphdef)
+
+    def __call__(self, *args: Any) -> Any:
+        return nnx.merge(self.graphdef, self.state)(*args)
+
+    def tree_flatten(self):
+        return (self.state,), self.graphdef
+
+    @classmethod
+    def tree_unflatten(cls, graphdef, children):
+        return cls(children[0], graphdef)
