@@ -12,7 +12,7 @@ _HOMES = {
     "_fuse": ("channel_sum", "principal_component"),
     "_display": ("display", "normalise", "overlay", "resize"),
     "_explain": ("explain",),
-    "_kmeans": ("kmeans",),
+    "_kmeans": ("elbow", "kmeans"),
     "methods": (
         "METHODS",
         "ablationcam",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ._display import display, normalise, overlay, resize
     from ._explain import explain
     from ._fuse import channel_sum, principal_component
-    from ._kmeans import kmeans
+    from ._kmeans import elbow, kmeans
     from ._probe import Look, Probe, probe
     from ._targets import difference, probability, segmentation, similarity, top
     from .methods import (

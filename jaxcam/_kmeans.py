@@ -73,15 +73,68 @@ def kmeans(
     return _best(X, w, key, iterations, clusters=clusters, restarts=restarts)
 
 
+def elbow(
+    points: Points,
+    *,
+    key: Array,
+    lowest: int = 3,
+    highest: int | None = None,
+    restarts: int = 4,
+    iterations: int = 30,
+) -> Int[Array, ""]:
+    """A number of clusters for k-means: where the curve of inertia bends the most.
+
+    With numbers of clusters and inertia both scaled to [0, 1], it is the number farthest below the line between the
+    curve's ends; `lowest` where all points are equal.
+
+    Args:
+        points: `(n, d)`.
+        key: of `jax.random`.
+        lowest: the smallest number tried.
+        highest: the largest number tried; by default the square root of n, rounded up, and at least `lowest`.
+        restarts: of k-means, for each number.
+        iterations: of k-means, at most.
+
+    Returns:
+        A scalar; `int()` of it is what the `clusters` of `jaxcam.kmeans` and `jaxcam.clustercam` take.
+
+    Raises:
+        ValueError: a range that is empty or reaches outside 1 to n.
+
+    Source: Satopää et al. 2011, "Kneedle" [paper], for one curve without smoothing [ours].
+    """
+    n = points.shape[0]
+    highest = max(lowest, math.ceil(math.sqrt(n))) if highest is None else highest
+    if not 1 <= lowest <= highest <= n:
+        raise ValueError(
+            f"numbers of clusters to try must satisfy 1 <= lowest <= highest <= {n}, the number of points; "
+            f"got {lowest} to {highest}"
+        )
+    curve = _curve(jnp.asarray(points), key, iterations, lowest=lowest, highest=highest, restarts=restarts)
+    low, high = jnp.min(curve), jnp.max(curve)
+    height = (curve - low) / jnp.where(high > low, high - low, 1)
+    line = 1 - jnp.linspace(0, 1, curve.shape[0], dtype=curve.dtype)
+    return lowest + jnp.where(high > low, jnp.argmax(line - height), 0)
+
+
+@functools.partial(jax.jit, static_argnames=("lowest", "highest", "restarts"))
+def _curve(
+    X: Array, key: Array, iterations: Array | int, *, lowest: int, highest: int, restarts: int
+) -> Array:
+    """Inertia for each number of clusters, every one from the first seeds of the same seedings."""
+    w = jnp.ones(X.shape[0], X.dtype)
+    X, _, _ = _standard(X, w)
+    seeds = jax.vmap(lambda k: _seed(X, w, highest, k))(jax.random.split(key, restarts))
+    counts = jnp.arange(lowest, highest + 1)
+    return jax.lax.map(lambda count: jnp.min(_lloyd(X, w, seeds, iterations, count)[2]), counts)
+
+
 @functools.partial(jax.jit, static_argnames=("clusters", "restarts"))
 def _best(
     X: Array, w: Array, key: Array, iterations: Array | int, *, clusters: int, restarts: int
 ) -> Clusters:
     fixed, w_fixed = jax.lax.stop_gradient((X, w))
-    total = jnp.where(jnp.sum(w_fixed) > 0, jnp.sum(w_fixed), 1)
-    fixed = fixed - (w_fixed @ fixed / total)[None]
-    largest = jnp.max(jnp.where(w_fixed[:, None] > 0, jnp.abs(fixed), 0))
-    fixed = fixed / jnp.where(largest > 0, largest, 1)
+    fixed, origin, size = _standard(fixed, w_fixed)
     seeds = jax.vmap(lambda k: _seed(fixed, w_fixed, clusters, k))(jax.random.split(key, restarts))
     centers, labels, inertia = _lloyd(fixed, w_fixed, seeds, iterations)
     best = jnp.argmin(inertia)
@@ -94,11 +147,18 @@ def _best(
         None
     ]  # an offset against rounding; any point near them does
     mean = middle + _dot(members.T, X - middle) / jnp.where(mass > 0, mass, 1)
-    origin = w_fixed @ jax.lax.stop_gradient(X) / total
-    unmoved = resting * jnp.where(largest > 0, largest, 1) + origin[None]
-    found = jnp.where(mass > 0, mean, unmoved)
+    found = jnp.where(mass > 0, mean, resting * size + origin)
     apart = X - found[labels]
     return Clusters(found, labels, jnp.sum(w * jnp.sum(apart * apart, axis=1)))
+
+
+def _standard(X: Array, w: Array) -> tuple[Array, Array, Array]:
+    """Points around 0 within [-1, 1], with the origin `(1, d)` and the size that were taken out."""
+    total = jnp.sum(w)
+    origin = (w @ X / jnp.where(total > 0, total, 1))[None]
+    size = jnp.max(jnp.where(w[:, None] > 0, jnp.abs(X - origin), 0))
+    size = jnp.where(size > 0, size, 1)
+    return (X - origin) / size, origin, size
 
 
 def _dot(a: Array, b: Array) -> Array:
@@ -140,9 +200,15 @@ def _seed(X: Array, w: Array, clusters: int, key: Array) -> Array:
     return X[jnp.concatenate([start, others])]
 
 
-def _lloyd(X: Array, w: Array, centers: Array, iterations: Array | int) -> tuple[Array, Array, Array]:
-    """Lloyd's iterations of all restarts at once: centres `(r, m, d)` -> centres, labels `(r, n)`, inertia `(r,)`."""
+def _lloyd(
+    X: Array, w: Array, centers: Array, iterations: Array | int, count: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Lloyd's iterations of all restarts at once: centres `(r, m, d)` -> centres, labels `(r, n)`, inertia `(r,)`.
+
+    With a `count`, only the first so many centres exist.
+    """
     (restarts, clusters, d), n = centers.shape, X.shape[0]
+    exists = jnp.arange(clusters) < (clusters if count is None else count)
     norms = _squares(X)
     # below this a squared distance is rounding, and no reason to move an empty cluster
     noise = 8 * jnp.finfo(X.dtype).eps * jnp.max(norms)
@@ -150,7 +216,7 @@ def _lloyd(X: Array, w: Array, centers: Array, iterations: Array | int) -> tuple
     def assign(centers):
         flat = centers.reshape(restarts * clusters, d)
         offset = _squares(flat)[None] - 2 * _dot(X, flat.T)  # |x|² is the same for every centre
-        offset = offset.reshape(n, restarts, clusters)
+        offset = jnp.where(exists[None, None], offset.reshape(n, restarts, clusters), jnp.inf)
         labels = jnp.argmin(offset, axis=-1)
         return labels.T, jnp.maximum(jnp.min(offset, axis=-1) + norms[:, None], 0).T
 
@@ -159,14 +225,14 @@ def _lloyd(X: Array, w: Array, centers: Array, iterations: Array | int) -> tuple
         mass = jnp.sum(members, axis=1)
         sums = _dot(members.transpose(0, 2, 1).reshape(restarts * clusters, n), X)
         means = sums.reshape(restarts, clusters, d) / jnp.where(mass > 0, mass, 1)[..., None]
-        empty = mass == 0
+        empty = (mass == 0) & exists[None]
         far, where = jax.lax.top_k(jnp.where(w[None] > 0, distances, -1), clusters)
         rank = jnp.maximum(
             jnp.cumsum(empty, axis=1) - 1, 0
         )  # the j-th empty cluster takes the j-th farthest point
         moves = empty & (jnp.take_along_axis(far, rank, axis=1) > noise)
         seeds = X[jnp.take_along_axis(where, rank, axis=1)]
-        kept = jnp.where(empty[..., None], centers, means)
+        kept = jnp.where((mass == 0)[..., None], centers, means)
         return jnp.where(moves[..., None], seeds, kept)
 
     def unfinished(state):

@@ -180,6 +180,25 @@ def test_derivative_holds_the_labels_fixed(x64):
     np.testing.assert_allclose(slope, 2 * (points - means[truth]), atol=1e-10)
 
 
+@pytest.mark.parametrize("truth", [4, 6])
+def test_elbow_finds_the_number_of_blobs(truth):
+    points, _ = blobs(truth, 15, 6, dtype=np.float32)
+    assert int(jaxcam.elbow(points, key=KEY, lowest=2, highest=12)) == truth
+    assert int(jax.jit(lambda p: jaxcam.elbow(p, key=KEY, lowest=2, highest=12))(points)) == truth
+
+
+def test_elbow_tries_three_to_the_root_of_the_points():
+    assert int(jaxcam.elbow(np.ones((50, 2), np.float32), key=KEY)) == 3
+    rising = np.concatenate([np.zeros((5, 1)), np.arange(1, 46)[:, None] * 1e-3 + 9]).astype(np.float32)
+    assert 3 <= int(jaxcam.elbow(rising, key=KEY)) <= 8
+
+
+@pytest.mark.parametrize("options", [{"lowest": 0}, {"lowest": 5, "highest": 4}, {"highest": 60}])
+def test_elbow_names_a_bad_range(options):
+    with pytest.raises(ValueError, match="lowest <= highest <= 50, the number of points; got"):
+        jaxcam.elbow(np.ones((50, 2), np.float32), key=KEY, **options)
+
+
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_lowers_for(platform):
     program = jax.jit(jax.vmap(lambda points: kmeans(points, 4, key=KEY)))

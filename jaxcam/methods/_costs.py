@@ -25,4 +25,8 @@ COSTS = {
     "hirescam": Cost(True, "1"),
     "eigencam": Cost(False, "1"),
     "eigengradcam": Cost(True, "1"),
+    "scorecam": Cost(False, "1 + K"),
+    "ablationcam": Cost(False, "1 + K heads"),
+    "abscam": Cost(True, "1 + K"),
+    "clustercam": Cost(False, "1 + clusters"),
 }

@@ -1,0 +1,153 @@
+"""Masked scoring: what a model says of an image seen through each of many masks.
+
+Score-CAM, Abs-CAM and Cluster-CAM share this. Masks come at the layer's size; they are resized, scaled to [0, 1],
+laid over the image and forwarded a chunk at a time, so that neither masks nor images of full size exist all at once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from . import _targets
+from ._display import normalise, resize
+from ._errors import unknown
+from ._probe import Image, Probe, widen
+from ._targets import Target
+
+Read = Callable[[Any], Array]
+SCORES = ("softmax", "logit")
+_PIXELS = 16 * 224 * 224  # of masked image that are forwarded at once, unless a caller says otherwise
+
+
+def choose(kind: str, name: str, known: Any) -> Any:
+    """`known[name]`, or `name` itself where `known` is a tuple of names; a ValueError names the nearest match."""
+    if name not in known:
+        raise ValueError(unknown(kind, name, known))
+    return known[name] if isinstance(known, dict) else name
+
+
+def reader(output: Any, target: Target, score: str) -> Read:
+    """How a masked image's output is read: the target's softmax probability or logit.
+
+    Args:
+        output: of the whole image. It fixes the class once and for all masks where `target` is None.
+        target: a class index, None, or a callable. A callable's value is the score itself, whichever `score` is.
+        score: "softmax" or "logit".
+    """
+    choose("score", score, SCORES)
+    target = settle(output, target)
+    if callable(target) or score == "logit":
+        return lambda seen: widen(_targets.score(seen, target))
+    _targets.score(output, target)  # raises where the output is no vector of logits
+    return lambda seen: _targets.score(jax.nn.softmax(widen(seen)), target)
+
+
+def settle(output: Any, target: Target) -> Target:
+    """The target, with None made the class that is most likely in `output`."""
+    if target is not None:
+        return target
+    _targets.score(output, None)  # raises where the output is no vector of logits
+    return jnp.argmax(output)
+
+
+def default_chunk(image: tuple[int, ...], images: int = 1) -> int:
+    """Masks that are forwarded at once for each of `images` images `(H, W, C)`: 16 of 224 x 224 pixels in all."""
+    return max(1, _PIXELS // (image[0] * image[1] * images))
+
+
+def over_chunks(function: Callable, inputs: Any, chunk: int | None, image: tuple[int, ...]) -> Any:
+    """`jax.vmap(function)(inputs)`, `chunk` at a time (by default `default_chunk(image)`)."""
+    if chunk is None:
+        chunk = default_chunk(image)
+    elif isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
+    count = jax.tree.leaves(inputs)[0].shape[0]
+    if count <= chunk:
+        return jax.vmap(function)(inputs)
+    chunk = -(-count // -(-count // chunk))  # as many rounds, of sizes as equal as can be
+    return jax.lax.map(function, inputs, batch_size=chunk)
+
+
+def score_masks(
+    probe: Probe,
+    image: Image,
+    masks: Float[Array, "n h w"],
+    read: Read,
+    *,
+    baseline: str = "zero",
+    chunk: int | None = None,
+    align_corners: bool = False,
+) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
+    """Scores of the image under each mask `N(up(m))`, scaled to [0, 1] at the image's size.
+
+    Args:
+        probe: runs the model.
+        image: `(H, W, C)`.
+        masks: at the layer's size, on any scale.
+        read: output -> scalar, from `reader`.
+        baseline: what stands where a mask is 0: "zero" (the mean colour of a normalised image) or "blur".
+        chunk: masks at once.
+        align_corners: of the resize; by default pixels are aligned at half-pixel centres.
+
+    Returns:
+        Scores, 0 for masks that are constant; and which masks are not constant.
+    """
+    behind = cover(image, baseline=baseline, align_corners=align_corners)
+    scores = over_chunks(lambda mask: read(probe(behind(mask))[0]), masks, chunk, image.shape)
+    valid = varies(masks)
+    return jnp.where(valid, scores, 0), valid
+
+
+def cover(image: Image, *, baseline: str = "zero", align_corners: bool = False) -> Callable[[Array], Array]:
+    """A function that lays a mask of the layer's size, scaled to [0, 1] at the image's, over the image."""
+    fill = choose("baseline", baseline, BASELINES)(jnp.asarray(image))
+    enlarge = resize_corners if align_corners else resize
+
+    def behind(mask):
+        shown = normalise(enlarge(mask, image.shape[:2]))[..., None].astype(image.dtype)
+        return image * shown if fill is None else image * shown + fill * (1 - shown)
+
+    return behind
+
+
+def varies(maps: Float[Array, "n h w"]) -> Bool[Array, " n"]:
+    """Which maps are not constant, by the rule of `jaxcam.normalise`."""
+    return jnp.any(normalise(maps) > 0, axis=(1, 2))
+
+
+def resize_corners(maps: Float[Array, "*n h w"], size: tuple[int, int]) -> Float[Array, "*n H W"]:
+    """Bilinear resize that keeps the corners in place, as torch's `UpsamplingBilinear2d` does."""
+    rows, columns = (
+        jnp.asarray(_corners(old, new), maps.dtype) for old, new in zip(maps.shape[-2:], size, strict=True)
+    )
+    return _both_sides(maps, rows, columns)
+
+
+def blur(image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
+    """Gaussian blur of 11 x 11 pixels and deviation 5, zeros outside the image."""
+    rows, columns = (jnp.asarray(_gaussian(side), image.dtype) for side in image.shape[:2])
+    return jnp.moveaxis(_both_sides(jnp.moveaxis(image, -1, 0), rows, columns), 0, -1)
+
+
+BASELINES = {"zero": lambda image: None, "blur": blur}
+
+
+def _both_sides(maps: Array, rows: Array, columns: Array) -> Array:
+    highest = jax.lax.Precision.HIGHEST
+    return jnp.einsum("Hh,...hw,Ww->...HW", rows, maps, columns, precision=highest)
+
+
+def _corners(old: int, new: int) -> np.ndarray:
+    """Weights `(new, old)` of linear interpolation from `old` to `new` places, the ends on the ends."""
+    at = np.linspace(0, old - 1, new)[:, None]
+    return np.maximum(0, 1 - np.abs(at - np.arange(old)))
+
+
+def _gaussian(side: int, *, reach: int = 5, deviation: float = 5.0) -> np.ndarray:
+    apart = np.arange(side)[:, None] - np.arange(side)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    return np.where(np.abs(apart) <= reach, np.exp(-0.5 * (apart / deviation) ** 2), 0) / kernel.sum()

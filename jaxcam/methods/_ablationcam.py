@@ -1,0 +1,54 @@
+"""Ablation-CAM: a channel weighs what the score loses without it."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._fuse import Fuse, channel_sum
+from .._masks import over_chunks, reader
+from .._probe import Image, Probe, widen
+from .._targets import Target
+
+
+def ablationcam(
+    probe: Probe,
+    image: Image,
+    target: Target = None,
+    *,
+    chunk: int | None = None,
+    fuse: Fuse = channel_sum,
+) -> Float[Array, "h w"]:
+    """Ablation-CAM: `w_k = (y - y_k) / y`, y_k being the score with channel k set to 0; `M = Σ_k w_k A_k`.
+
+    Nothing before the layer runs again: K channels cost one forward pass and K passes of the head. No gradient. Where
+    y is 0, the weights are not divided. Like the peer's, the weights change sign with a negative score.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
+        chunk: channels that are ablated at once; by default 16 for an image of 224 x 224 pixels.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`, in units of the activation.
+
+    Raises:
+        ValueError: `chunk` out of range.
+
+    Source: Desai & Ramaswamy 2020, "Ablation-CAM", WACV [paper]; for layers whose smallest activation is 0 it is
+    pytorch-grad-cam's [third party].
+    """
+    output, activation = probe(image)
+    read = reader(output, target, "logit")
+    channels = jnp.arange(activation.shape[-1])
+
+    def without(k):
+        left = jnp.where((channels == k)[None, None], 0, activation)
+        return read(
+            probe(image, lambda _: left)[0]
+        )  # the layer's own activation is not used: its trunk never runs
+
+    scores = over_chunks(without, channels, chunk, image.shape)
+    whole = read(output)
+    weights = (whole - scores) / jnp.where(whole == 0, 1, whole)
+    return fuse(weights[None, None] * widen(activation))

@@ -1,0 +1,84 @@
+"""Abs-CAM: absolute gradients weigh the channels, and what the model says of each weighted channel weighs it again."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import _display
+from .._fuse import Fuse, channel_sum
+from .._masks import SCORES, choose, cover, reader, score_masks, settle
+from .._probe import Image, Probe
+from .._targets import Target
+
+MERGES = ("weighted", "normalised", "single")
+
+
+def abscam(
+    probe: Probe,
+    image: Image,
+    target: Target = None,
+    *,
+    phase: int = 2,
+    merge: str = "weighted",
+    score: str = "softmax",
+    baseline: str = "zero",
+    chunk: int | None = None,
+    fuse: Fuse = channel_sum,
+) -> Float[Array, "h w"]:
+    """Abs-CAM: `w_k = mean_ij |G_kij|`, `M_k = N(up(w_k A_k))`, `y_k = p_c(x ⊙ M_k)`, `M = Σ_k y_k w_k A_k`.
+
+    Phase 1 is `Σ_k w_k A_k` alone: one forward and one backward pass. Phase 2 adds a forward pass for each channel.
+    Its merges:
+
+    - "weighted": as above. A mask does not depend on the scale of `w_k A_k`, so the gradient lives on in the merge.
+    - "normalised": `Σ_k y_k N(A_k)` over channels with `w_k > 0`, in which the gradient's size cancels.
+    - "single": the phase-1 map of the image behind its own phase-1 map, `x ⊙ N(up(relu(Σ_k w_k A_k)))`.
+
+    A channel that is constant or has no gradient is left out. A callable target's value is the score.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
+            Its raw value, a logit, is what is differentiated.
+        phase: 1 or 2.
+        merge: of phase 2, one of the above.
+        score: y, "softmax": the target's probability; or "logit", for outputs that are sure of themselves.
+        baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
+        chunk: masks that are forwarded at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`: phase 1 in units of the score, times y in phase 2 ("normalised": units of y).
+
+    Raises:
+        ValueError: an unknown phase, merge, score or baseline, `chunk` out of range.
+
+    Source: Zeng et al. 2022, "Abs-CAM", arXiv 2207.03648 [paper] for absolute gradients and two phases; phase 1 and
+    "normalised" [third party]; "weighted" and "single" [ours].
+    """
+    if phase not in (1, 2):
+        raise ValueError(f"phase is 1 or 2; got {phase!r}")
+    choose("merge", merge, MERGES)
+    choose("score", score, SCORES)
+    look = probe.look(image, target)
+    w = _weights(look.gradient)
+    evidence = w[None, None] * look.activation
+    if phase == 1:
+        return fuse(evidence)
+    if merge == "single":
+        behind = cover(image, baseline=baseline)(jax.nn.relu(jnp.sum(evidence, axis=-1)))
+        again = probe.look(behind, settle(look.output, target))
+        return fuse(_weights(again.gradient)[None, None] * again.activation)
+    masks = jnp.moveaxis(evidence, -1, 0)
+    scores, _ = score_masks(
+        probe, image, masks, reader(look.output, target, score), baseline=baseline, chunk=chunk
+    )
+    if merge == "normalised":
+        evidence = jnp.moveaxis(_display.normalise(masks), 0, -1)
+    return fuse(scores[None, None] * evidence)
+
+
+def _weights(gradient: Array) -> Float[Array, " K"]:
+    """The mean over positions of the gradient's magnitude: the absolute value comes first."""
+    return jnp.mean(jnp.abs(gradient), axis=(0, 1))

@@ -1,0 +1,252 @@
+"""Cluster-CAM: clusters of channels are the masks, so a handful of forward passes is enough."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .. import _display
+from .._fuse import Fuse, channel_sum
+from .._kmeans import kmeans
+from .._masks import choose, reader, score_masks, varies
+from .._probe import Image, Probe, widen
+from .._targets import Target
+
+CLUSTERS = 16
+
+
+def clustercam(
+    probe: Probe,
+    image: Image,
+    target: Target = None,
+    *,
+    clusters: int | None = None,
+    normalise: str = "minmax",
+    merge: str = "members-cut",
+    score: str = "minmax",
+    scissors: float | int | Array = 1.0,
+    temperature: float | int | Array = 0.1,
+    baseline: str = "zero",
+    key: Array | None = None,
+    restarts: int = 4,
+    iterations: int = 30,
+    chunk: int | None = None,
+    fuse: Fuse = channel_sum,
+) -> Float[Array, "h w"]:
+    """Cluster-CAM: `M_j = N(centre_j)` of k-means over channels, `s_j = s_c(x ⊙ N(up(centre_j)))`, and a merge of them
+    into the map, such as `M = Σ_j s_j M_j`. No gradient; m clusters cost m + 1 forward passes, whatever K.
+
+    The merges, with base and scissors the clusters of the highest and lowest score (of equals, the first):
+
+    - "weighted": `Σ_j s_j M_j`; "members": `Σ_j s_j Σ_(k in j) A_k`, the clusters' own channels instead of masks.
+    - "weighted-cut", "members-cut": that map, cut by the scissors: `N(relu(map)) ⊙ (1 - λ M_scissors)`.
+    - "hard": `M_base - λ M_scissors`; "score-weighted": `v M_base - λ (1 - v) M_scissors`, `v = s_base`.
+    - "soft": `α = softmax(s / τ)`; `Σ α_j M_j` over `α_j ≥ 1/m`, minus λ times the same over the others.
+
+    Channels and masks that are constant are left out. Where one cluster is left there are no scissors; where none is,
+    the map is 0. A callable target's value is the score.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
+        clusters: from 1 to the layer's number of channels; by default 16, or that number where it is smaller. Fewer
+            are found where fewer channels are distinct. `jaxcam.elbow` suggests a number for a layer.
+        normalise: of each channel before k-means: "raw", "l2" (unit length), "centred" (minus its mean, then unit
+            length), "minmax" (to [0, 1]).
+        merge: one of the above.
+        score: s, "softmax": the target's probability; "logit"; "minmax": logits scaled to [0, 1] over the clusters.
+        scissors: λ, at least 0.
+        temperature: τ of "soft", above 0.
+        baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
+        key: of `jax.random`, for k-means; `jax.random.key(0)` by default.
+        restarts: of k-means.
+        iterations: of k-means, at most.
+        chunk: masks that are forwarded at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        fuse: evidence `(h, w, m)` of clusters, or `(h, w, K)` of members -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`; in [0, 1] where it was cut, otherwise in units of the score (of members: times the
+        activation).
+
+    Raises:
+        ValueError: clusters, scissors, temperature or chunk out of range, an unknown normalise, merge, score or
+            baseline.
+
+    Source: Feng et al. 2023, "Cluster-CAM", arXiv 2302.01642 [paper] for clusters, base and scissors; "hard" and
+    "score-weighted" [third party]; everything else, defaults among it, [ours].
+    """
+    scale = choose("normalise", normalise, NORMALISE)
+    recipe = choose("merge", merge, MERGES)
+    reads = choose("score", score, SCORES)
+    _check(scissors, temperature)
+    output, activation = probe(image)
+    A = jnp.moveaxis(widen(activation), -1, 0)
+    groups = group(
+        scale(A), _count(clusters, A.shape[0]), varies(A), key=key, restarts=restarts, iterations=iterations
+    )
+    scores, valid = score_masks(
+        probe, image, groups.masks, reader(output, target, reads), baseline=baseline, chunk=chunk
+    )
+    if score == "minmax":
+        scores = _minmax(scores, valid)
+    order = rank(scores, valid)
+    share = jnp.where(valid, recipe.shares(scores, valid, order, scissors, temperature), 0)
+    parts = A if recipe.members else groups.masks
+    share = jnp.where(groups.used, share[groups.labels], 0) if recipe.members else share
+    fused = fuse(jnp.moveaxis(share[:, None, None] * parts, 0, -1))
+    if not recipe.cut:
+        return fused
+    cut = jnp.where(order.count > 1, scissors, 0) * groups.masks[order.scissors]
+    return _display.normalise(jax.nn.relu(fused)) * (1 - cut)
+
+
+class Groups(NamedTuple):
+    """Channels in clusters.
+
+    Attributes:
+        masks: `N(centre)` of each cluster, 0 where it is empty or constant.
+        labels: the cluster of each channel.
+        used: which channels took part, the others being constant.
+    """
+
+    masks: Float[Array, "m h w"]
+    labels: Int[Array, " K"]
+    used: Bool[Array, " K"]
+
+
+def group(
+    channels: Float[Array, "K h w"],
+    clusters: int,
+    used: Bool[Array, " K"],
+    *,
+    key: Array | None,
+    restarts: int,
+    iterations: int,
+) -> Groups:
+    """k-means of channels; those that are not `used` take no part."""
+    K, h, w = channels.shape
+    key = jax.random.key(0) if key is None else key
+    weights = used.astype(channels.dtype)
+    found = kmeans(
+        channels.reshape(K, h * w),
+        clusters,
+        key=key,
+        restarts=restarts,
+        iterations=iterations,
+        weights=weights,
+    )
+    filled = jnp.zeros(clusters, channels.dtype).at[found.labels].add(weights) > 0
+    centers = jnp.where(filled[:, None], found.centers, 0).reshape(clusters, h, w)
+    return Groups(_display.normalise(centers), found.labels, used)
+
+
+class Order(NamedTuple):
+    """Index of the base and of the scissors, and how many clusters are valid. Scissors mean nothing if `count` < 2."""
+
+    base: Int[Array, ""]
+    scissors: Int[Array, ""]
+    count: Int[Array, ""]
+
+
+def rank(scores: Float[Array, " m"], valid: Bool[Array, " m"]) -> Order:
+    """Highest and lowest score among the valid clusters, the first of equals; never the same cluster for both."""
+    base = jnp.argmax(jnp.where(valid, scores, -jnp.inf))
+    others = valid & (jnp.arange(scores.shape[0]) != base)
+    return Order(base, jnp.argmin(jnp.where(others, scores, jnp.inf)), jnp.sum(valid))
+
+
+def _minmax(scores: Array, valid: Array) -> Array:
+    """Valid scores scaled to [0, 1]; all 1 where they are equal."""
+    low = jnp.min(jnp.where(valid, scores, jnp.inf))
+    high = jnp.max(jnp.where(valid, scores, -jnp.inf))
+    apart = high > low
+    scaled = (scores - jnp.where(apart, low, 0)) / jnp.where(apart, high - low, 1)
+    return jnp.where(valid & apart, scaled, valid.astype(scores.dtype))
+
+
+class Merge(NamedTuple):
+    """How clusters become a map: the share of each, of masks or of member channels, and whether scissors cut it."""
+
+    shares: Callable[..., Array]
+    members: bool = False
+    cut: bool = False
+
+
+def _weighted(scores, valid, order, scissors, temperature):
+    return scores
+
+
+def _hard(scores, valid, order, scissors, temperature):
+    base, cut = _ends(scores, order)
+    return base - scissors * cut
+
+
+def _score_weighted(scores, valid, order, scissors, temperature):
+    base, cut = _ends(scores, order)
+    v = scores[order.base]
+    return v * base - scissors * (1 - v) * cut
+
+
+def _soft(scores, valid, order, scissors, temperature):
+    alpha = jax.nn.softmax(scores / temperature, where=valid)
+    return jnp.where(alpha * order.count.astype(alpha.dtype) >= 1, alpha, -scissors * alpha)
+
+
+def _ends(scores: Array, order: Order) -> tuple[Array, Array]:
+    """1 at the base, and 1 at the scissors if there are any."""
+    places = jnp.arange(scores.shape[0])
+    base = (places == order.base).astype(scores.dtype)
+    return base, ((places == order.scissors) & (order.count > 1)).astype(scores.dtype)
+
+
+MERGES = {
+    "weighted": Merge(_weighted),
+    "weighted-cut": Merge(_weighted, cut=True),
+    "members": Merge(_weighted, members=True),
+    "members-cut": Merge(_weighted, members=True, cut=True),
+    "hard": Merge(_hard),
+    "score-weighted": Merge(_score_weighted),
+    "soft": Merge(_soft),
+}
+SCORES = {"softmax": "softmax", "logit": "logit", "minmax": "logit"}  # and what is read of a masked image
+
+
+def _unit(A: Array) -> Array:
+    squares = jnp.sum(A * A, axis=(1, 2), keepdims=True)
+    length = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 1)
+    return A / length
+
+
+NORMALISE = {
+    "raw": lambda A: A,
+    "l2": lambda A: _unit(_tame(A)),
+    "centred": lambda A: _unit(_tame(A - jnp.mean(A, axis=(1, 2), keepdims=True))),
+    "minmax": _display.normalise,
+}
+
+
+def _tame(A: Array) -> Array:
+    """Each channel divided by its largest magnitude, so that its square stays inside the range of float32."""
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(A), axis=(1, 2), keepdims=True))
+    return A / jnp.where(largest > 0, largest, 1)
+
+
+def _count(clusters: int | None, channels: int) -> int:
+    if clusters is None:
+        return min(CLUSTERS, channels)
+    if isinstance(clusters, bool) or not isinstance(clusters, int) or not 1 <= clusters <= channels:
+        raise ValueError(
+            f"clusters is a whole number from 1 to {channels}, the layer's channels; got {clusters!r}"
+        )
+    return clusters
+
+
+def _check(scissors: float | int | Array, temperature: float | int | Array) -> None:
+    if not isinstance(scissors, jax.Array) and not 0 <= scissors < math.inf:
+        raise ValueError(f"scissors is a strength of at least 0; got {scissors!r}")
+    if not isinstance(temperature, jax.Array) and not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be above 0; got {temperature!r}")

@@ -1,0 +1,78 @@
+"""Score-CAM: every channel is a mask, and weighs what the model says of the image behind it."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._fuse import Fuse, channel_sum
+from .._masks import choose, reader, score_masks
+from .._probe import Image, Probe, widen
+from .._targets import Target
+
+WEIGHTS = {"channels": "logit", "probability": "softmax"}  # and the score that each one reads
+
+
+def scorecam(
+    probe: Probe,
+    image: Image,
+    target: Target = None,
+    *,
+    weights: str = "channels",
+    top: int | None = None,
+    baseline: str = "zero",
+    align_corners: bool = True,
+    chunk: int | None = None,
+    fuse: Fuse = channel_sum,
+) -> Float[Array, "h w"]:
+    """Score-CAM: `s_k = s_c(x ⊙ N(up(A_k)))`, `w = softmax_k(s)`, `M = Σ_k w_k A_k`. No gradient.
+
+    A channel that is constant weighs 0. A callable target's value is the score.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(H, W, C)`, preprocessed for the model.
+        target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
+        weights: "channels": softmax over the channels of their raw scores. "probability": `w_k = p_c`, the softmax
+            probability over the classes of the masked image.
+        top: score only so many channels, those of the largest standard deviation over positions; all by default.
+        baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
+        align_corners: how masks are enlarged: corner on corner as the peer does, or by half-pixel centres (False).
+        chunk: masks that are forwarded at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+
+    Returns:
+        Raw signed map `(h, w)`, in units of the activation.
+
+    Raises:
+        ValueError: unknown weights or baseline, `top` or `chunk` out of range.
+
+    Source: Wang et al. 2020, "Score-CAM", arXiv 1910.01279; weights and masks as pytorch-grad-cam's ScoreCAM
+    [third party]; "probability" as the authors' code; `top` as Faster-Score-CAM [third party].
+    """
+    score = choose("weights", weights, WEIGHTS)
+    output, activation = probe(image)
+    A = jnp.moveaxis(widen(activation), -1, 0)
+    if top is not None:
+        A = A[_most_varied(A, top)]
+    read = reader(output, target, score)
+    scores, valid = score_masks(
+        probe, image, A, read, baseline=baseline, chunk=chunk, align_corners=align_corners
+    )
+    if weights == "channels":
+        scores = _softmax(scores, valid)
+    return fuse(jnp.moveaxis(scores[:, None, None] * A, 0, -1))
+
+
+def _softmax(scores: Array, valid: Array) -> Array:
+    """Softmax over the valid scores; 0 for the others, and everywhere if there is none."""
+    highest = jnp.max(jnp.where(valid, scores, -jnp.inf), initial=jnp.finfo(scores.dtype).min)
+    shares = jnp.where(valid, jnp.exp(jnp.where(valid, scores - jax.lax.stop_gradient(highest), 0)), 0)
+    total = jnp.sum(shares)
+    return shares / jnp.where(total > 0, total, 1)
+
+
+def _most_varied(A: Array, top: int) -> Array:
+    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= A.shape[0]:
+        raise ValueError(f"top is a number of channels, from 1 to the layer's {A.shape[0]}; got {top!r}")
+    _, channels = jax.lax.top_k(jax.lax.stop_gradient(jnp.std(A, axis=(1, 2))), top)
+    return channels
