@@ -80,7 +80,7 @@ def clustercam(
     "score-weighted" [third party]; everything else, defaults among it, [ours].
     """
     scale = choose("normalise", normalise, NORMALISE)
-    recipe = choose("merge", merge, MERGES)
+    choose("merge", merge, MERGES)
     reads = choose("score", score, SCORES)
     _check(scissors, temperature)
     output, activation = probe(image)
@@ -91,12 +91,32 @@ def clustercam(
     scores, valid = score_masks(
         probe, image, groups.masks, reader(output, target, reads), baseline=baseline, chunk=chunk
     )
+    return combine(
+        A, groups, scores, valid, merge, score, scissors=scissors, temperature=temperature, fuse=fuse
+    )
+
+
+def combine(
+    A: Float[Array, "K h w"],
+    groups: "Groups",
+    scores: Float[Array, " m"],
+    valid: Bool[Array, " m"],
+    merge: str,
+    score: str,
+    *,
+    scissors: float | int | Array,
+    temperature: float | int | Array,
+    fuse: Fuse,
+) -> Float[Array, "h w"]:
+    """The map that a merge makes of clusters and their scores."""
+    recipe = MERGES[merge]
     if score == "minmax":
         scores = _minmax(scores, valid)
     order = rank(scores, valid)
     share = jnp.where(valid, recipe.shares(scores, valid, order, scissors, temperature), 0)
+    if recipe.members:
+        share = jnp.where(groups.used, share[groups.labels], 0)
     parts = A if recipe.members else groups.masks
-    share = jnp.where(groups.used, share[groups.labels], 0) if recipe.members else share
     fused = fuse(jnp.moveaxis(share[:, None, None] * parts, 0, -1))
     if not recipe.cut:
         return fused

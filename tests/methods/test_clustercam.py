@@ -1,0 +1,244 @@
+"""Cluster-CAM: its merges once more in NumPy, and what holds whatever the network, in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from masked import counted, halved, planted, softmax, unit, up
+from nets import images, small
+
+import jaxcam
+from jaxcam.methods import _clustercam
+
+pytestmark = pytest.mark.usefixtures("x64")
+KEY = jax.random.key(0)
+
+
+def scores_of(probe, picture, masks, logits, score):
+    """Scores of class 1 behind masks of the layer's size."""
+    seen = np.stack([logits(picture * mask[..., None]) for mask in unit(up(masks, picture.shape[:2]))])
+    if score == "softmax":
+        return softmax(seen)[:, 1]
+    return seen[:, 1] if score == "logit" else unit(seen[None, :, 1])[0]
+
+
+def merged(merge, A, masks, labels, s, *, scissors=1.0, temperature=0.1):
+    """The map from masks, the cluster of each channel and scores, by the definitions."""
+    base, worst = int(np.argmax(s)), int(np.argmin(s))
+    M, cut = masks, masks[worst]
+    v = s[base]
+    alpha = softmax(s / temperature)
+    main = alpha >= 1 / len(s)
+    raw = {
+        "weighted": np.tensordot(s, M, 1),
+        "members": np.tensordot(s[labels], A, 1),
+        "hard": M[base] - scissors * cut,
+        "score-weighted": v * M[base] - scissors * (1 - v) * cut,
+        "soft": np.tensordot(alpha * main, M, 1) - scissors * np.tensordot(alpha * ~main, M, 1),
+    }[merge.removesuffix("-cut")]
+    return unit(np.maximum(raw, 0)) * (1 - scissors * cut) if merge.endswith("-cut") else raw
+
+
+def channels(activation):
+    return np.moveaxis(np.asarray(activation), -1, 0)
+
+
+@pytest.mark.parametrize("score", ["softmax", "logit", "minmax"])
+@pytest.mark.parametrize("merge", _clustercam.MERGES)
+def test_equals_the_formula(merge, score):
+    probe, picture, A, logits = halved()
+    A = channels(A)
+    found = jaxcam.kmeans(unit(A).reshape(6, -1), 3, key=KEY, restarts=4, iterations=30)
+    masks = unit(np.asarray(found.centers).reshape(3, *A.shape[1:]))
+    s = scores_of(probe, picture, masks, logits, score)
+    expected = merged(merge, A, masks, np.asarray(found.labels), s, scissors=0.7)
+    options = {"clusters": 3, "merge": merge, "score": score, "normalise": "minmax", "scissors": 0.7}
+    raw = jaxcam.clustercam(probe, picture, 1, **options)
+    np.testing.assert_allclose(raw, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", _clustercam.NORMALISE)
+def test_normalised_channels(name):
+    A = np.random.default_rng(0).normal(size=(3, 4, 5)) * np.array([1e-3, 1, 1e3])[:, None, None]
+    expected = {
+        "raw": A,
+        "l2": A / np.linalg.norm(A, axis=(1, 2), keepdims=True),
+        "minmax": unit(A),
+    }
+    centred = A - A.mean(axis=(1, 2), keepdims=True)
+    expected["centred"] = centred / np.linalg.norm(centred, axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(_clustercam.NORMALISE[name](jnp.asarray(A)), expected[name], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", _clustercam.NORMALISE)
+def test_normalising_survives_dead_and_huge_channels(name):
+    A = jnp.stack([jnp.zeros((4, 5)), 1e30 * jnp.ones((4, 5)), 1e30 * jnp.arange(20.0).reshape(4, 5)])
+    A = A.astype(jnp.float32)
+    value, slope = jax.value_and_grad(lambda a: jnp.sum(_clustercam.NORMALISE[name](a) / 1e30))(A)
+    assert np.isfinite(value)
+    assert np.isfinite(slope).all()
+
+
+def test_as_many_clusters_as_channels_are_scorecams_masks_and_scores():
+    probe, picture, A, _ = halved()
+    for score, weights in (("softmax", "probability"),):
+        ours = jaxcam.clustercam(probe, picture, 1, clusters=6, normalise="raw", merge="members", score=score)
+        theirs = jaxcam.scorecam(probe, picture, 1, weights=weights, align_corners=False)
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+    groups = _clustercam.group(
+        jnp.asarray(channels(A)), 6, jnp.ones(6, bool), key=None, restarts=4, iterations=30
+    )
+    np.testing.assert_allclose(
+        np.asarray(groups.masks)[np.asarray(groups.labels)], unit(channels(A)), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("normalise", _clustercam.NORMALISE)
+def test_scaled_or_duplicated_channels_leave_the_masks_unchanged(normalise):
+    probe, picture, _, which = planted(0)
+    A = channels(probe(picture)[1])[: len(which)]
+
+    def masks(A):
+        scaled = _clustercam.NORMALISE[normalise](jnp.asarray(A))
+        used = jnp.ones(len(A), bool)
+        found = _clustercam.group(scaled, 4, used, key=KEY, restarts=8, iterations=30).masks
+        return sorted(np.asarray(found).tolist(), key=lambda mask: np.argmax(np.ravel(mask) > 0.5))
+
+    if normalise == "raw":  # where it is channels' sizes that tell them apart, each blob needs one size
+        A = np.stack([A[which == b].mean(axis=0) for b in which]) + 0.01 * A
+    before = masks(A)
+    np.testing.assert_allclose(masks(7.5 * A), before, atol=1e-9)
+    np.testing.assert_allclose(masks(np.repeat(A, 2, axis=0)), before, atol=1e-9)
+    np.testing.assert_allclose(masks(np.concatenate([A, A])), before, atol=1e-9)
+
+
+@pytest.mark.parametrize("blob", range(4))
+@pytest.mark.parametrize("merge", _clustercam.MERGES)
+@pytest.mark.parametrize("normalise", ["l2", "centred", "minmax"])
+def test_the_map_lies_on_the_blob_that_the_classifier_reads(merge, normalise, blob):
+    probe, picture, squares, _ = planted(blob)
+    options = {"clusters": 4, "normalise": normalise, "merge": merge, "score": "softmax", "restarts": 8}
+    options["score"] = "minmax" if merge not in ("score-weighted", "soft") else "softmax"
+    raw = np.asarray(explained(probe, picture, **options))
+    shown = np.maximum(raw, 0)
+    assert shown[squares[blob] == 1].sum() > 0.8 * shown.sum()
+    assert np.unravel_index(raw.argmax(), raw.shape) in set(zip(*np.nonzero(squares[blob]), strict=True))
+
+
+def explained(probe, picture, **options):
+    return jaxcam.clustercam(probe, picture, 0, **options)
+
+
+def test_base_and_scissors():
+    s, valid = jnp.array([0.2, 0.9, 0.1, 0.9, 0.1, 5.0, -5.0]), jnp.array([1, 1, 1, 1, 1, 0, 0], bool)
+    order = _clustercam.rank(s, valid)
+    assert (int(order.base), int(order.scissors), int(order.count)) == (1, 2, 5)  # of equals, the first
+    shifted = _clustercam.rank(s + 100.0, valid)
+    assert (int(shifted.base), int(shifted.scissors)) == (1, 2)
+    equal = _clustercam.rank(jnp.ones(3), jnp.ones(3, bool))
+    assert (int(equal.base), int(equal.scissors)) == (0, 1)
+
+
+@pytest.mark.parametrize("merge", _clustercam.MERGES)
+def test_one_cluster_has_no_scissors(merge):
+    probe, picture, A, logits = halved()
+    A = channels(A)
+    mask = unit(unit(A).mean(axis=0))
+    p = scores_of(probe, picture, mask[None], logits, "softmax")[0]
+    raw = jaxcam.clustercam(probe, picture, 1, clusters=1, merge=merge, normalise="minmax", score="softmax")
+    expected = {
+        "weighted": p * mask,
+        "members": p * A.sum(axis=0),
+        "weighted-cut": mask,
+        "members-cut": unit(A.sum(axis=0)),
+        "hard": mask,
+        "score-weighted": p * mask,
+        "soft": mask,
+    }[merge]
+    np.testing.assert_allclose(raw, expected, atol=1e-12)
+
+
+def test_fewer_distinct_channels_than_clusters():
+    probe, picture, _A, _ = halved(K=3)
+    features, head = probe.parameters
+    tripled = jaxcam.probe(
+        split=(lambda x: jnp.concatenate([features(x)] * 3, -1), lambda a: head(a[..., :3]))
+    )
+    for merge in _clustercam.MERGES:
+        for score in _clustercam.SCORES:
+            options = {"merge": merge, "score": score, "normalise": "minmax"}
+            few = jaxcam.clustercam(probe, picture, 1, clusters=3, **options)
+            many = jaxcam.clustercam(tripled, picture, 1, clusters=7, **options)
+            times = 3 if merge == "members" else 1
+            np.testing.assert_allclose(many, times * few, atol=1e-9)
+
+
+@pytest.mark.parametrize("merge", _clustercam.MERGES)
+@pytest.mark.parametrize("score", _clustercam.SCORES)
+def test_a_dead_layer_gives_a_zero_map(merge, score):
+    probe = jaxcam.probe(split=(lambda x: jnp.zeros_like(x), lambda a: jnp.mean(a, axis=(1, 2)) + 1))
+    raw = jaxcam.clustercam(probe, jnp.ones((5, 6, 7)), 1, clusters=3, merge=merge, score=score)
+    np.testing.assert_array_equal(raw, 0)
+
+
+def test_the_key_decides_and_the_default_is_fixed():
+    probe, picture, *_ = halved(K=12)
+    options = {"clusters": 4, "restarts": 1, "iterations": 0}
+    default = jaxcam.clustercam(probe, picture, 1, **options)
+    np.testing.assert_array_equal(
+        default, jaxcam.clustercam(probe, picture, 1, key=jax.random.key(0), **options)
+    )
+    others = [jaxcam.clustercam(probe, picture, 1, key=jax.random.key(k), **options) for k in range(1, 4)]
+    assert any(np.abs(other - default).max() > 1e-6 for other in others)
+
+
+def test_keys_pass_through_explain():
+    batch = images(2)
+    keyed = jaxcam.explain(small(), batch, 1, method="clustercam", clusters=4, key=jax.random.key(0))
+    np.testing.assert_allclose(
+        keyed, jaxcam.explain(small(), batch, 1, method="clustercam", clusters=4), atol=1e-6
+    )
+
+
+def test_work_is_that_of_a_pass_for_each_cluster():
+    image = jax.ShapeDtypeStruct((48, 48, 3), jnp.float32)
+    kernel = jnp.ones((48 * 48 * 3, 4 * 4 * 64), jnp.float32)
+    probe = jaxcam.probe(
+        split=(lambda x: (x.reshape(1, -1) @ kernel).reshape(1, 4, 4, 64), lambda a: jnp.mean(a, axis=(1, 2)))
+    )
+    count = lambda function: jax.jit(function).lower(probe, image).compile().cost_analysis()["flops"]  # noqa: E731
+    ratio = count(lambda p, x: jaxcam.clustercam(p, x, 0, clusters=8)) / count(lambda p, x: p(x)[0])
+    assert 8.9 < ratio < 9.3
+
+
+def test_forward_passes_do_not_depend_on_the_channels():
+    for K in (6, 24):
+        probe, picture, *_ = halved(K=K)
+        probe, seen = counted(*probe.parameters)
+        jaxcam.clustercam(probe, picture, 1, clusters=4)
+        jax.effects_barrier()
+        assert len(seen) == 5
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clusters": 0}, "clusters is a whole number from 1 to 12, the layer's channels; got 0"),
+        ({"clusters": 13}, "from 1 to 12, the layer's channels; got 13"),
+        ({"clusters": 3.0}, "got 3.0"),
+        ({"clusters": "many"}, "got 'many'"),
+        ({"normalise": "min-max"}, "no normalise 'min-max'; did you mean 'minmax'"),
+        ({"merge": "hrd"}, "no merge 'hrd'; did you mean 'hard'"),
+        ({"score": "sofmax"}, "no score 'sofmax'; did you mean 'softmax'"),
+        ({"baseline": "blurred"}, "no baseline 'blurred'; did you mean 'blur'"),
+        ({"scissors": -0.5}, "scissors is a strength of at least 0; got -0.5"),
+        ({"scissors": float("nan")}, "scissors .* got nan"),
+        ({"temperature": 0}, "temperature must be above 0; got 0"),
+        ({"restarts": 0}, "restarts is a whole number of at least 1; got 0"),
+        ({"chunk": 0}, "chunk is a whole number of at least 1; got 0"),
+    ],
+)
+def test_bad_input_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        jaxcam.clustercam(small(), images(1)[0], 1, **options)
