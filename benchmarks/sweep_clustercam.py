@@ -29,14 +29,12 @@ LAYERS = {"squeezenet1_1": "features", "mobilenet_v2": "features"}
 BESIDE = {"gradcam": jaxcam.gradcam, "scorecam": jaxcam.scorecam}
 
 
-def recipes(merges):
+def recipes(merges, scores, cuts):
     """Merge, score and λ of every setting."""
-    for merge in merges:
-        cuts = (0.5, 1.0) if merge.endswith("-cut") else (1.0,)
-        scores = (
-            ("softmax",) if merge in ("hard", "score-weighted", "soft") else ("softmax", "logit", "minmax")
-        )
-        yield from itertools.product([merge], scores, cuts)
+    for merge, score, cut in itertools.product(merges, scores, cuts):
+        means_something = score == "softmax" or merge not in ("hard", "score-weighted", "soft")
+        if means_something and (cut == 1 or merge.endswith("-cut")):
+            yield merge, score, cut
 
 
 def clustered(probe, image, target, key, *, clusters, normalise, chosen):
@@ -83,17 +81,18 @@ def load(name: str, data: Path, count: int, start: int):
 
 def sweep(options, data: Path):
     done = {(row["model"], row["group"], row["picture"], row["steps"]) for row in rows(options.out)}
-    chosen = tuple(recipes(options.merges))
+    chosen = tuple(recipes(options.merges, options.scores, options.cuts))
     forward = jax.jit(lambda p, x: p(x)[0])
     for name in options.models:
         probe, pictures = load(name, data, options.pictures, options.start)
         size = next(iter(pictures.values())).shape[:2]
-        groups = {}
+        groups = {method: ([method], function) for method, function in BESIDE.items()}
         for m, normalise, seed in itertools.product(options.clusters, options.normalise, options.seeds):
             run = partial(clustered, key=jax.random.key(seed), clusters=m, normalise=normalise, chosen=chosen)
-            names = [f"{normalise} {merge} {score} λ={cut} m={m} seed={seed}" for merge, score, cut in chosen]
-            groups[f"{normalise} m={m} seed={seed} {' '.join(options.merges)}"] = (names, run)
-        groups |= {method: ([method], function) for method, function in BESIDE.items()}
+            names = [
+                f"{normalise} {merge} {score} λ={cut:g} m={m} seed={seed}" for merge, score, cut in chosen
+            ]
+            groups[" ".join(names)] = (names, run)
         for group, (names, function) in groups.items():
             explain = jax.jit(function)
             for picture, image in pictures.items():
@@ -148,6 +147,10 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--normalise", nargs="+", default=list(_clustercam.NORMALISE))
     parser.add_argument("--merges", nargs="+", default=list(_clustercam.MERGES))
+    parser.add_argument("--scores", nargs="+", default=list(_clustercam.SCORES))
+    parser.add_argument(
+        "--cuts", type=float, nargs="+", default=[0.5, 1.0], help="λ of the scissors that cut"
+    )
     parser.add_argument("--models", nargs="+", default=list(LAYERS))
     parser.add_argument("--table", type=int, metavar="ROWS", help="print the best so many settings and stop")
     parser.add_argument(

@@ -143,9 +143,8 @@ def _best(
     # once more from the points themselves, so that derivatives reach them
     members = jax.nn.one_hot(labels, clusters, dtype=X.dtype) * w[:, None]
     mass = jnp.sum(members, axis=0)[:, None]
-    middle = jax.lax.stop_gradient(X[jnp.argmax(w)])[
-        None
-    ]  # an offset against rounding; any point near them does
+    # an offset against rounding: any point near them does
+    middle = jax.lax.stop_gradient(X[jnp.argmax(w)])[None]
     mean = middle + _dot(members.T, X - middle) / jnp.where(mass > 0, mass, 1)
     found = jnp.where(mass > 0, mean, resting * size + origin)
     apart = X - found[labels]
@@ -155,16 +154,15 @@ def _best(
 def _standard(X: Array, w: Array) -> tuple[Array, Array, Array]:
     """Points around 0 within [-1, 1], with the origin `(1, d)` and the size that were taken out."""
     total = jnp.sum(w)
-    origin = (w @ X / jnp.where(total > 0, total, 1))[None]
+    origin = (_dot(w, X) / jnp.where(total > 0, total, 1))[None]
     size = jnp.max(jnp.where(w[:, None] > 0, jnp.abs(X - origin), 0))
     size = jnp.where(size > 0, size, 1)
     return (X - origin) / size, origin, size
 
 
 def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(
-        a, b, precision=jax.lax.Precision.HIGHEST
-    )  # accelerators round float32 products otherwise
+    # accelerators round float32 products otherwise
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _squares(x: Array) -> Array:
@@ -175,9 +173,9 @@ def _seed(X: Array, w: Array, clusters: int, key: Array) -> Array:
     """Greedy k-means++: centres `(clusters, d)`, each drawn with a chance in proportion to its squared distance."""
     candidates = 2 + int(math.log(clusters))
     first, rest = jax.random.split(key)
-    # a cumulative sum and a binary search: the draw itself costs n, not n times the number of candidates
 
     def draw(key, chances, count):
+        # a cumulative sum and a binary search: the draw costs n, not n times the number of candidates
         edges = jnp.cumsum(chances)
         at = jax.random.uniform(key, (count,), X.dtype) * edges[-1]
         return jnp.minimum(jnp.searchsorted(edges, at, side="right"), X.shape[0] - 1)
@@ -192,7 +190,7 @@ def _seed(X: Array, w: Array, clusters: int, key: Array) -> Array:
     def step(nearest, key):
         tried = draw(key, w * nearest, candidates)
         closer = jnp.minimum(nearest[:, None], distances(tried))
-        best = jnp.argmin(w @ closer)
+        best = jnp.argmin(_dot(w, closer))
         return closer[:, best], tried[best]
 
     nearest = distances(start)[:, 0]
@@ -227,9 +225,8 @@ def _lloyd(
         means = sums.reshape(restarts, clusters, d) / jnp.where(mass > 0, mass, 1)[..., None]
         empty = (mass == 0) & exists[None]
         far, where = jax.lax.top_k(jnp.where(w[None] > 0, distances, -1), clusters)
-        rank = jnp.maximum(
-            jnp.cumsum(empty, axis=1) - 1, 0
-        )  # the j-th empty cluster takes the j-th farthest point
+        # the j-th empty cluster takes the j-th farthest point
+        rank = jnp.maximum(jnp.cumsum(empty, axis=1) - 1, 0)
         moves = empty & (jnp.take_along_axis(far, rank, axis=1) > noise)
         seeds = X[jnp.take_along_axis(where, rank, axis=1)]
         kept = jnp.where((mass == 0)[..., None], centers, means)

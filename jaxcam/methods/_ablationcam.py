@@ -44,9 +44,8 @@ def ablationcam(
 
     def without(k):
         left = jnp.where((channels == k)[None, None], 0, activation)
-        return read(
-            probe(image, lambda _: left)[0]
-        )  # the layer's own activation is not used: its trunk never runs
+        # the activation found on the way is not used, so what comes before the layer is never run
+        return read(probe(image, lambda _: left)[0])
 
     scores = over_chunks(without, channels, chunk, image.shape)
     whole = read(output)

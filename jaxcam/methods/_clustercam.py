@@ -26,7 +26,7 @@ def clustercam(
     clusters: int | None = None,
     normalise: str = "minmax",
     merge: str = "members-cut",
-    score: str = "minmax",
+    score: str = "softmax",
     scissors: float | int | Array = 1.0,
     temperature: float | int | Array = 0.1,
     baseline: str = "zero",
