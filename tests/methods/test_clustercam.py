@@ -164,13 +164,12 @@ def test_fewer_distinct_channels_than_clusters():
     tripled = jaxcam.probe(
         split=(lambda x: jnp.concatenate([features(x)] * 3, -1), lambda a: head(a[..., :3]))
     )
-    for merge in _clustercam.MERGES:
-        for score in _clustercam.SCORES:
-            options = {"merge": merge, "score": score, "normalise": "minmax"}
-            few = jaxcam.clustercam(probe, picture, 1, clusters=3, **options)
-            many = jaxcam.clustercam(tripled, picture, 1, clusters=7, **options)
-            times = 3 if merge == "members" else 1
-            np.testing.assert_allclose(many, times * few, atol=1e-9)
+    chosen = [("weighted", "softmax"), ("members", "minmax"), ("members-cut", "logit"), ("soft", "softmax")]
+    for merge, score in chosen:
+        options = {"merge": merge, "score": score, "normalise": "minmax"}
+        few = jaxcam.clustercam(probe, picture, 1, clusters=3, **options)
+        many = jaxcam.clustercam(tripled, picture, 1, clusters=7, **options)
+        np.testing.assert_allclose(many, (3 if merge == "members" else 1) * few, atol=1e-9)
 
 
 @pytest.mark.parametrize("merge", _clustercam.MERGES)
