@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
 from .. import _targets
@@ -29,21 +30,21 @@ def cam(
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(H, W, C)`, preprocessed for the model.
         target: a class index, None for the most likely class, or a callable `output -> scalar`.
-        weights: W `(K, classes)`. By default the one parameter of the model that has this shape.
+        weights: W `(K, classes)`. By default the kernel of the one linear layer that follows the probed layer.
         fuse: evidence `(h, w, K)` -> map `(h, w)`.
 
     Returns:
         Raw signed map `(h, w)`, in units of the score times the number of positions.
 
     Raises:
-        ValueError: no parameter of the model, or more than one, classifies K channels into the output's classes.
+        ValueError: more than one linear layer, or none, between the layer and the logits.
 
     Source: Zhou et al. 2016, "Learning deep features for discriminative localization", arXiv 1512.04150 [paper].
     """
     output, activation = probe(image)
     slope = jax.grad(lambda logits: _targets.score(logits, target))(output)
     if weights is None:
-        weights = _classifier(probe.parameters, activation.shape[-1], output.shape[-1])
+        weights = _classifier(probe, image, activation, output.shape[-1])
     elif weights.shape != (activation.shape[-1], output.shape[-1]):
         raise ValueError(
             f"weights must be (K, classes) = {(activation.shape[-1], output.shape[-1])}; got {weights.shape}"
@@ -52,17 +53,38 @@ def cam(
     return fuse(channel_weights[None, None, :] * widen(activation))
 
 
-def _classifier(parameters: Any, channels: int, classes: int) -> Array:
+def _classifier(probe: Probe, image: Image, activation: Array, classes: int) -> Array:
+    """The one kernel `(K, classes)` between the layer and the logits, with nothing else there but a bias."""
+    channels = activation.shape[-1]
+    leaves = jax.tree_util.tree_leaves_with_path(probe.parameters)
+    after = _used(
+        lambda parameters, a: Probe(parameters, probe.anatomy)(image, lambda _: a)[0], probe, activation
+    )
     found = {
-        jax.tree_util.keystr(path): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(parameters)
-        if leaf.shape[-2:] == (channels, classes) and leaf.size == channels * classes
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for (path, leaf), used in zip(leaves, after, strict=True)
+        if used
     }
-    if len(found) != 1:
-        seen = f"{len(found)} do: {', '.join(found)}" if found else "none does"
+    kernels = [leaf for leaf in found.values() if leaf.shape[-2:] == (channels, classes)]
+    others = [
+        name for name, leaf in found.items() if leaf.shape not in ((classes,), *(k.shape for k in kernels))
+    ]
+    if len(kernels) != 1 or kernels[0].size != channels * classes or others:
+        few = ", ".join([*list(found)[:6], *["..."] * (len(found) > 6)])
+        seen = f"here {few} lie between" if found else "here no parameter lies between"
         raise ValueError(
-            f"CAM needs the linear layer that turns this layer's {channels} pooled channels into {classes} classes; "
-            f"of the model's parameters {seen}. Pass weights=, probe the layer before the pooling, "
-            "or use hirescam or gradcam, which need no such layer."
+            f"CAM needs one linear layer, and none but that, between this layer's {channels} channels and the "
+            f"{classes} classes; {seen}. Pass weights=, probe the layer before the pooling, or use hirescam or "
+            "gradcam, which need no such layer."
         )
-    return jnp.reshape(next(iter(found.values())), (channels, classes))
+    return jnp.reshape(kernels[0], (channels, classes))
+
+
+def _used(function: Any, probe: Probe, activation: Array) -> list[bool]:
+    """Which of the probe's parameters the output depends on once the layer's activation is given."""
+    program = jax.make_jaxpr(function)(probe.parameters, activation).jaxpr
+    needed = {variable for variable in program.outvars if not isinstance(variable, Literal)}
+    for equation in reversed(program.eqns):
+        if needed.intersection(equation.outvars):
+            needed.update(each for each in equation.invars if not isinstance(each, Literal))
+    return [variable in needed for variable in program.invars[:-1]]

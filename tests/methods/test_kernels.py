@@ -5,7 +5,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from nets import images, small
+from nets import Small, images, small
 
 import jaxcam
 from jaxcam import METHODS
@@ -63,17 +63,14 @@ def test_lowers_for(platform, method):
     assert exported.out_avals[0].dtype == jnp.float32
 
 
-def test_cam_needs_a_classifier_of_the_layers_channels():
-    probe = small("deep")
-    twelve_to_five = jaxcam.cam(probe, BATCH[0], 1)  # the channels agree, so the classifier is found
-    assert twelve_to_five.shape == (6, 7)
-    with pytest.raises(ValueError, match=r"8 pooled channels into 5 classes.*none does"):
-        jaxcam.cam(jaxcam.probe(jaxcam_model(), "stem"), BATCH[0], 1)
+def test_cam_needs_one_linear_layer_after_the_layer():
+    with pytest.raises(ValueError, match=r"12 channels and the 5 classes; here .*tail/conv/bias"):
+        jaxcam.cam(
+            small("deep"), BATCH[0], 1
+        )  # its classifier has the right shape, but another layer comes first
+    with pytest.raises(ValueError, match=r"8 channels and the 5 classes"):
+        jaxcam.cam(jaxcam.probe(Small(), "stem"), BATCH[0], 1)
+    with pytest.raises(ValueError, match="here no parameter lies between"):
+        jaxcam.cam(jaxcam.probe(split=(lambda x: x, lambda a: jnp.mean(a, axis=(1, 2)))), BATCH[0], 1)
     with pytest.raises(ValueError, match=r"weights must be \(K, classes\) = \(12, 5\)"):
-        jaxcam.cam(probe, BATCH[0], 1, weights=jnp.ones((5, 12)))
-
-
-def jaxcam_model():
-    from nets import Small
-
-    return Small()
+        jaxcam.cam(small("deep"), BATCH[0], 1, weights=jnp.ones((5, 12)))
