@@ -17,15 +17,14 @@ and nothing singular is ever inverted.
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
+from ._factors import compact, dot, inverse_root, kernel
 from ._probe import widen
 
 Samples = Float[Array | np.ndarray, "K n"]
@@ -78,7 +77,7 @@ def learn(
     roots = jnp.where(w > 0, jnp.sqrt(some), 0)  # a square root has no slope at 0
     total = jnp.sum(w)
     root = jnp.sqrt(jnp.where(total > 0, total, 1))
-    return Conceptor(_compact(Z * (jnp.asarray(aperture, Z.dtype) * roots / root)[None]))
+    return Conceptor(compact(Z * (jnp.asarray(aperture, Z.dtype) * roots / root)[None]))
 
 
 def not_(conceptor: Conceptor) -> Conceptor:
@@ -105,10 +104,10 @@ def and_(one: Conceptor, other: Conceptor) -> Conceptor:
         one, other = other, one
     W, V = one.factor, other.factor
     if other.negated:  # ((W Wᵀ)⁻¹ + V Vᵀ)⁻¹ = W (I + XᵀX)⁻¹ Wᵀ, X = VᵀW
-        return Conceptor(_dot(W, _inverse_root(_dot(V.T, W))))
+        return Conceptor(dot(W, inverse_root(dot(V.T, W))))
     # The parallel sum (W Wᵀ)⁻¹ + (V Vᵀ)⁻¹, inverted, is W Φ_WW Wᵀ: Φ projects on the pairs (a, b) with W a = V b
-    both = _kernel(jnp.concatenate([W, -V], axis=1))
-    return Conceptor(_compact(_dot(W, both[: W.shape[1]])))
+    both = kernel(jnp.concatenate([W, -V], axis=1))
+    return Conceptor(compact(dot(W, both[: W.shape[1]])))
 
 
 def or_(one: Conceptor, other: Conceptor) -> Conceptor:
@@ -125,7 +124,7 @@ def or_(one: Conceptor, other: Conceptor) -> Conceptor:
     _check_pair(one, other)
     if one.negated or other.negated:
         return not_(and_(not_(one), not_(other)))
-    return Conceptor(_compact(jnp.concatenate([one.factor, other.factor], axis=1)))
+    return Conceptor(compact(jnp.concatenate([one.factor, other.factor], axis=1)))
 
 
 def and_not(one: Conceptor, other: Conceptor) -> Conceptor:
@@ -165,7 +164,7 @@ def evidence(conceptor: Conceptor, samples: Float[Array | np.ndarray, "K *n"]) -
         raise ValueError(f"a conceptor of {W.shape[0]} channels cannot judge samples of shape {Z.shape}")
     columns = Z[:, None] if Z.ndim == 1 else Z
     size = jnp.sum(columns * columns, axis=0)
-    inside = _dot(_inverse_root(W).T, _dot(W.T, columns))
+    inside = dot(inverse_root(W).T, dot(W.T, columns))
     share = jnp.sum(inside * inside, axis=0) / jnp.where(size > 0, size, 1)
     share = jnp.where(size > 0, 1 - share if conceptor.negated else share, 0)
     return share.reshape(Z.shape[1:])
@@ -174,103 +173,16 @@ def evidence(conceptor: Conceptor, samples: Float[Array | np.ndarray, "K *n"]) -
 def quota(conceptor: Conceptor) -> Float[Array, ""]:
     """`trace(C) / K`: how much of the channel space the conceptor takes up, from 0 to 1."""
     W = conceptor.factor
-    share = jnp.sum(_dot(W, _inverse_root(W)) ** 2) / W.shape[0]
+    share = jnp.sum(dot(W, inverse_root(W)) ** 2) / W.shape[0]
     return 1 - share if conceptor.negated else share
 
 
 def matrix(conceptor: Conceptor) -> Float[Array, "K K"]:
     """C itself `(K, K)`: symmetric, eigenvalues in [0, 1]."""
     W = conceptor.factor
-    inside = _dot(W, _inverse_root(W))
-    C = _dot(inside, inside.T)
+    inside = dot(W, inverse_root(W))
+    C = dot(inside, inside.T)
     return jnp.eye(W.shape[0], dtype=W.dtype) - C if conceptor.negated else C
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(
-        a, b, precision=jax.lax.Precision.HIGHEST
-    )  # accelerators round float32 products otherwise
-
-
-def _unbatched_on_cpu(function: Callable) -> Callable:
-    """LAPACK's share of the work, one matrix at a time on CPUs under vmap, in batches on other devices.
-
-    Batches of LAPACK calls share jaxlib's thread pool, where two that run at once wait for each other for ever on a
-    machine with two cores (jaxlib 0.10).
-    """
-    mapped = jax.custom_batching.custom_vmap(function)
-
-    @mapped.def_vmap
-    def rule(size, batched, x):
-        del size, batched  # one argument, so it is the one that has a batch
-        one_by_one = lambda x: jax.lax.map(mapped, x)  # noqa: E731
-        found = jax.lax.platform_dependent(x, cpu=one_by_one, default=jax.vmap(function))
-        return found, jax.tree.map(lambda _: True, found)
-
-    return mapped
-
-
-@jax.custom_jvp
-def _inverse_root(X: Array) -> Array:
-    """P `(n, n)` with `P Pᵀ = (I + XᵀX)⁻¹` for X `(m, n)`, so that `C = W P Pᵀ Wᵀ`, P of W, where W Wᵀ is C's odds."""
-    # by QR of X over I: to form XᵀX would round away what the dtype still resolves
-    return _inverse_root_by_qr(X)
-
-
-@_unbatched_on_cpu
-def _inverse_root_by_qr(X: Array) -> Array:
-    identity = jnp.eye(X.shape[1], dtype=X.dtype)
-    R = jnp.linalg.qr(jnp.concatenate([X, identity]), mode="r")
-    return solve_triangular(R, identity)
-
-
-@_inverse_root.defjvp
-def _inverse_root_jvp(primals, tangents):
-    # one of many roots that P may turn into: all have the same P Pᵀ, which is all that is ever used of them
-    (X,), (change,) = primals, tangents
-    P = _inverse_root(X)
-    turn = _dot(_dot(change, P).T, _dot(X, P))
-    return P, -_dot(P, turn + turn.T) / 2
-
-
-def _compact(W: Array) -> Array:
-    """A factor of the same W Wᵀ with no more columns than rows.
-
-    `W Q` is one for every orthonormal Q `(n, K)` whose span holds the rows of W. The derivative of Q adds nothing to
-    that of `W Q Qᵀ Wᵀ` (first derivatives only), and has no limit where W loses rank, so it is left out.
-    """
-    if W.shape[1] <= W.shape[0]:
-        return W
-    return _dot(W, _orthonormal(jax.lax.stop_gradient(W.T)))
-
-
-@_unbatched_on_cpu
-def _orthonormal(X: Array) -> Array:
-    return jnp.linalg.qr(X)[0]
-
-
-@jax.custom_jvp
-def _kernel(W: Array) -> Array:
-    """The orthogonal projector on the kernel of W `(K, n)`: `I - W⁺ W`."""
-    return _kernel_and_pinv(W)[0]
-
-
-@_kernel.defjvp
-def _kernel_jvp(primals, tangents):
-    # at constant rank: no gaps between singular values, which the derivative of the vectors would divide by
-    (W,), (change,) = primals, tangents
-    projector, pinv = _kernel_and_pinv(W)
-    turn = _dot(pinv, _dot(change, projector))
-    return projector, -turn - turn.T
-
-
-@_unbatched_on_cpu
-def _kernel_and_pinv(W: Array) -> tuple[Array, Array]:
-    u, s, vt = jnp.linalg.svd(W, full_matrices=False)
-    some = s > 10 * max(W.shape) * jnp.finfo(W.dtype).eps * s[0]
-    kept = jnp.where(some[:, None], vt, 0)
-    projector = jnp.eye(W.shape[1], dtype=W.dtype) - _dot(kept.T, kept)
-    return projector, _dot(kept.T / jnp.where(some, s, 1)[None], u.T)
 
 
 def _check_pair(one: Conceptor, other: Conceptor) -> None:

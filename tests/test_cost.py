@@ -36,6 +36,13 @@ def test_one_class(model, forward, layer, limit, method):
     assert 1.0 <= cost / forward <= limit
 
 
+def test_conceptors_add_little(model):
+    probe, target = jaxcam.probe(model, "layer4"), jax.ShapeDtypeStruct((), jnp.int32)
+    base, over = (flops(method, probe, IMAGE, target) for method in (jaxcam.gradcam, jaxcam.conceptorcam))
+    by_lapack = 3 * 2 * (2048 + 49) * 49**2  # the QR decompositions, which the compiler does not count
+    assert 1.0 < (over + by_lapack) / base <= 1.02
+
+
 def test_ten_classes_share_one_forward(model, forward):
     many = jax.vmap(jaxcam.gradcam, in_axes=(None, None, 0))
     cost = flops(many, jaxcam.probe(model, "layer4"), IMAGE, jax.ShapeDtypeStruct((10,), jnp.int32))

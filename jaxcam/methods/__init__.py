@@ -4,6 +4,7 @@ from ._ablationcam import ablationcam
 from ._abscam import abscam
 from ._cam import cam
 from ._clustercam import clustercam
+from ._conceptorcam import conceptor_fuse, conceptorcam
 from ._eigencam import eigencam, eigengradcam
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._hirescam import hirescam
@@ -25,7 +26,8 @@ METHODS = {
         ablationcam,
         abscam,
         clustercam,
+        conceptorcam,
     )
 }
 
-__all__ = ["METHODS", *METHODS]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["METHODS", "conceptor_fuse", *METHODS]  # pyright: ignore[reportUnsupportedDunderAll]

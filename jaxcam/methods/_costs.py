@@ -29,4 +29,5 @@ COSTS = {
     "ablationcam": Cost(False, "1 + K heads"),
     "abscam": Cost(True, "1 + K"),
     "clustercam": Cost(False, "1 + clusters"),
+    "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }
