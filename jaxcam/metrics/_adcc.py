@@ -1,0 +1,132 @@
+"""ADCC: Average Drop, Coherency and Complexity in one figure, so that a map of ones no longer wins."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._display import normalise
+from .._explain import explain
+from .._probe import Probe
+from ._confidence import masked, measure
+from ._drop import drops
+from ._inputs import check, check_maps
+
+
+def complexity(maps: Any) -> Float[Array, "B"]:
+    """Complexity of each map: `mean |L|`. Lower is better: a map should single out little.
+
+    Args:
+        maps: `(B, H, W)`.
+
+    Returns:
+        `(B,)`, in [0, 1] for displayed maps.
+
+    Raises:
+        ValueError: maps of another shape, or not finite.
+
+    Source: Poppi et al. 2021, "Revisiting the evaluation of CAM", arXiv 2104.10252 [paper].
+    """
+    return _complexity(check_maps(maps))
+
+
+def coherency(
+    probe: Probe,
+    images: Any,
+    targets: Any,
+    maps: Any,
+    *,
+    method: Callable | str,
+    chunk: int | None = None,
+    **options: Any,
+) -> Float[Array, "B"]:
+    """Coherency of each image: `(Pearson(L(x), L(x ⊙ L)) + 1) / 2`: the masked image should have the same map.
+
+    Args:
+        probe: the layer that the maps are of, from `jaxcam.probe`.
+        images: `(B, H, W, C)` of floating point, preprocessed for the model.
+        targets: an integer, integers `(B,)`, or None for the most likely class of the unmasked image, which then is
+            the masked image's target too.
+        maps: `(B, H, W)` in [0, 1], as `jaxcam.explain` returned them with this method and these options.
+        method: what made the maps: a function of `jaxcam.METHODS`, or its name.
+        chunk: forward passes at once, outside of the method; by default as in `average_drop`.
+        **options: the method's options.
+
+    Returns:
+        `(B,)` in [0, 1]; 1/2 where a map is constant, which correlates with nothing.
+
+    Raises:
+        ValueError: counts or sizes that disagree, a class out of range, maps that are not finite or leave [0, 1], an
+            unknown method.
+        TypeError: arguments of the wrong type, an option that the method does not have.
+
+    Source: Poppi et al. 2021, arXiv 2104.10252 [paper]; constant maps [ours].
+    """
+    return _run(probe, images, targets, maps, method, chunk, options)["coherency"]
+
+
+def adcc(
+    probe: Probe,
+    images: Any,
+    targets: Any,
+    maps: Any,
+    *,
+    method: Callable | str,
+    chunk: int | None = None,
+    **options: Any,
+) -> Float[Array, "B"]:
+    """ADCC of each image: `3 / (1 / coherency + 1 / (1 - complexity) + 1 / (1 - drop))`, drop a share.
+
+    Higher is better.
+
+    Args:
+        probe, images, targets, maps, method, chunk, **options: as in `coherency`: `(B, H, W, C)` and `(B, H, W)`.
+
+    Returns:
+        `(B,)` in [0, 1]; 0 where one of the three is 0, as for a map of ones.
+
+    Source: Poppi et al. 2021, "Revisiting the evaluation of CAM", arXiv 2104.10252 [paper].
+    """
+    return _run(probe, images, targets, maps, method, chunk, options)["adcc"]
+
+
+def _run(probe, images, targets, maps, method, chunk, options):
+    images, targets, maps = check(probe, images, targets, maps)
+    results = measure(probe, images, targets, maps, (drops, ()), chunk=chunk)
+    return combine(probe, images, results["target"], maps, results["average_drop"], method, options)
+
+
+def combine(probe, images, targets, maps, drop, method, options) -> dict[str, Array]:
+    again = explain(probe, _masked(images, maps), targets, method=method, **options)
+    return _combine(maps, again, drop)
+
+
+@jax.jit
+def _masked(images, maps):
+    return jax.vmap(masked)(images, maps)
+
+
+@jax.jit
+def _combine(maps, again, drop):
+    coherent = (jax.vmap(pearson)(maps.astype(again.dtype), again) + 1) / 2
+    parts = jnp.stack(
+        [coherent, 1 - _complexity(maps).astype(again.dtype), 1 - drop.astype(again.dtype) / 100]
+    )
+    some = jnp.all(parts > 0, axis=0)
+    mean = 3 / jnp.sum(1 / jnp.where(some[None], parts, 1), axis=0)
+    return {"coherency": coherent, "adcc": jnp.where(some, mean, 0)}
+
+
+def pearson(a: Float[Array, "H W"], b: Float[Array, "H W"]) -> Float[Array, ""]:
+    """Correlation of two maps; 0 where one of them is constant."""
+    a, b = (normalise(each) for each in (a, b))  # which makes zeros of a constant, whatever its rounding
+    a, b = a - jnp.mean(a), b - jnp.mean(b)
+    scale = jnp.sqrt(jnp.sum(a * a) * jnp.sum(b * b))
+    return jnp.where(scale > 0, jnp.clip(jnp.sum(a * b) / jnp.where(scale > 0, scale, 1), -1, 1), 0)
+
+
+@jax.jit
+def _complexity(maps):
+    return jnp.mean(jnp.abs(maps), axis=(1, 2))

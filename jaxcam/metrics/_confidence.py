@@ -1,0 +1,75 @@
+"""The probability of the target's class: what every perturbation metric reads, in chunks of forward passes."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .. import _targets
+from .._masks import default_chunk
+from .._probe import Image, Probe, widen
+from ._inputs import check, check_count
+
+
+def measure(probe, images, targets, maps, *families, chunk, key=None) -> dict[str, Array]:
+    """Checks what a metric is given, and runs the families."""
+    images, targets, maps = check(probe, images, targets, maps)
+    if chunk is None:
+        chunk = default_chunk(images.shape[1:])
+    check_count("chunk", chunk)
+    return run(probe, images, targets, maps, key, families=families, chunk=chunk)
+
+
+@partial(jax.jit, static_argnames=("families", "chunk"))
+def run(probe, images, targets, maps, key=None, *, families, chunk) -> dict[str, Array]:
+    """One compiled program for several families of metrics over one batch, with one plain forward pass for all.
+
+    A family is a pair: a function `(probe, images, targets, clean, maps, key, *, chunk, ...)` that returns
+    `{name: (B, ...)}`, and its other options as a tuple of pairs. Both are static and compare by value, so the same
+    call compiles once.
+    """
+    targets, clean = plain(probe, images, targets, chunk=chunk)
+    results = {"target": targets, "confidence": clean}
+    for function, options in families:
+        results |= function(probe, images, targets, clean, maps, key, chunk=chunk, **dict(options))
+    return results
+
+
+def plain(probe: Probe, images: Array, targets: Array | None, *, chunk: int) -> tuple[Array, Array]:
+    """Each image's class, the most likely one where `targets` is None, and its probability Y."""
+
+    def one(job):
+        probabilities = _softmax(probe, images[job])
+        target = jnp.argmax(probabilities).astype(jnp.int32) if targets is None else targets[job]
+        return target, _targets.score(probabilities, target)
+
+    return over(images.shape[0], chunk, one)
+
+
+def confidence(probe: Probe, image: Image, target: Array) -> Float[Array, ""]:
+    """Softmax probability of class `target` for one image; NaN for a class that the model does not have."""
+    return _targets.score(_softmax(probe, image), target)
+
+
+def over(count: int, chunk: int, job: Callable[[Array], Any]) -> Any:
+    """`job` of 0 .. count - 1, stacked; about `chunk` at once, in batches of equal size, so that it compiles once."""
+    batches = -(-count // chunk)
+    size = -(-count // batches)
+    jobs = np.minimum(np.arange(batches * size, dtype=np.int32), count - 1)
+    results = jax.lax.map(job, jnp.asarray(jobs), batch_size=size)
+    return jax.tree.map(lambda result: result[:count], results)
+
+
+def masked(image: Float[Array, "H W C"], shown: Float[Array, "H W"]) -> Array:
+    """`x ⊙ L`, in the image's dtype. The image is normalised already: what L hides becomes the mean colour."""
+    wide = max(image.dtype, shown.dtype, key=lambda dtype: jnp.finfo(dtype).bits)
+    return (image.astype(wide) * shown.astype(wide)[..., None]).astype(image.dtype)
+
+
+def _softmax(probe: Probe, image: Image) -> Array:
+    output, _ = probe(image)
+    return jax.nn.softmax(widen(output))

@@ -1,0 +1,115 @@
+"""Several metrics of one batch, sharing what they have in common."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from .._errors import unknown
+from .._probe import Probe
+from ._adcc import combine, complexity
+from ._confidence import measure
+from ._drop import drops
+from ._imputation import ITERATIONS
+from ._inputs import check, check_count
+from ._insertion import STEPS, deletions, insertions
+from ._pointing import energy_pointing_game, pointing_game
+from ._road import NOISE, PERCENTILES, road_options, roads
+
+METRICS = {
+    "average_drop": "lower",
+    "average_increase": "higher",
+    "average_gain": "higher",
+    "insertion": "higher",
+    "deletion": "lower",
+    "road": "higher",
+    "road_morf": "lower",
+    "road_lerf": "higher",
+    "complexity": "lower",
+    "coherency": "higher",
+    "adcc": "higher",
+    "pointing_game": "higher",
+    "energy_pointing_game": "higher",
+}
+"""What `evaluate` can measure, and which way is better."""
+
+_DROPS = ("average_drop", "average_increase", "average_gain")
+_ROADS = ("road", "road_morf", "road_lerf")
+_AGAIN = ("coherency", "adcc")
+_BOXES = ("pointing_game", "energy_pointing_game")
+
+
+def evaluate(
+    probe: Probe,
+    images: Any,
+    targets: Any,
+    maps: Any,
+    *,
+    metrics: Any = (*_DROPS, "insertion", "deletion", "complexity"),
+    steps: int = STEPS,
+    key: Any = None,
+    percentiles: Any = PERCENTILES,
+    noise: float | int = NOISE,
+    iterations: int = ITERATIONS,
+    boxes: Any = None,
+    tolerance: float | int = 15,
+    method: Callable | str | None = None,
+    options: Mapping[str, Any] | None = None,
+    chunk: int | None = None,
+) -> dict[str, Float[Array, "B"]]:
+    """Several metrics of each image; equal to the functions of the same names, with one plain forward pass for all.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        images: `(B, H, W, C)` of floating point, preprocessed for the model.
+        targets: an integer, integers `(B,)`, or None for the most likely class of the image.
+        maps: `(B, H, W)` in [0, 1].
+        metrics: names of `jaxcam.metrics.METRICS`.
+        steps: of insertion and deletion.
+        key, percentiles, noise, iterations: of ROAD, which needs the key.
+        boxes, tolerance: of the pointing games, which need the boxes.
+        method, options: what made the maps; coherency and ADCC need the method.
+        chunk: forward passes at once; by default 16 of 224 x 224 pixels, more of smaller images.
+
+    Returns:
+        `{name: (B,)}` in the order of `metrics`, in each metric's units.
+
+    Raises:
+        ValueError: an unknown metric, a metric without what it needs, and what its function raises.
+        TypeError: as the metrics' functions.
+    """
+    _check_names(metrics, key=key, boxes=boxes, method=method)
+    images, targets, maps = check(probe, images, targets, maps)
+    families = []
+    if set(metrics) & {*_DROPS, "adcc"}:
+        families.append((drops, ()))
+    for name, family in (("insertion", insertions), ("deletion", deletions)):
+        if name in metrics:
+            families.append((family, (("steps", check_count("steps", steps)),)))
+    if set(metrics) & set(_ROADS):
+        families.append((roads, road_options(percentiles, noise, iterations)))
+    results = {}
+    if families or set(metrics) & set(_AGAIN):
+        results = measure(probe, images, targets, maps, *families, key=key, chunk=chunk)
+    if set(metrics) & set(_AGAIN):
+        drop = results.get("average_drop", results["confidence"])
+        results |= combine(probe, images, results["target"], maps, drop, method, options or {})
+    if "complexity" in metrics:
+        results["complexity"] = complexity(maps)
+    if "pointing_game" in metrics:
+        results["pointing_game"] = pointing_game(maps, boxes, tolerance=tolerance)
+    if "energy_pointing_game" in metrics:
+        results["energy_pointing_game"] = energy_pointing_game(maps, boxes)
+    return {name: results[name] for name in metrics}
+
+
+def _check_names(metrics, **given):
+    if isinstance(metrics, str) or not metrics:
+        raise ValueError(f"metrics is a list of names; got {metrics!r}")
+    for name in metrics:
+        if name not in METRICS:
+            raise ValueError(unknown("metric", name, METRICS, show=99))
+        need = {_ROADS: "key", _BOXES: "boxes", _AGAIN: "method"}
+        for names, argument in need.items():
+            if name in names and given[argument] is None:
+                raise ValueError(f"{name} needs {argument}=")

@@ -1,0 +1,91 @@
+"""What every metric is given, checked before anything is compiled."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+from .. import _targets
+from .._explain import _images, _output
+from .._probe import Probe
+
+
+def check(probe: Probe, images: Any, targets: Any, maps: Any) -> tuple[Array, Array | None, Array]:
+    """Images `(B, H, W, C)`, targets int32 `(B,)` or None, and maps `(B, H, W)`, as arrays of the device.
+
+    Raises:
+        ValueError: shapes or counts that disagree, a class out of range, maps that are not finite or leave [0, 1].
+        TypeError: images or maps that are not of floating point, targets that are no class indices.
+    """
+    images = _images(images)
+    targets = _check_targets(probe, images, targets)
+    maps = check_maps(maps, unit=True)
+    if maps.shape[0] != images.shape[0]:
+        raise ValueError(f"each image needs its map: got {images.shape[0]} images and {maps.shape[0]} maps")
+    if maps.shape[1:] != images.shape[1:3]:
+        raise ValueError(
+            f"maps must have the images' size {images.shape[1:3]}; got {maps.shape[1:]}: jaxcam.explain returns them "
+            "so, and jaxcam.display makes them so from raw maps"
+        )
+    return images, targets, maps
+
+
+def check_maps(maps: Any, *, unit: bool = False) -> Float[Array, "B H W"]:
+    """Maps `(B, H, W)`, finite; with `unit`, in [0, 1]."""
+    if not hasattr(maps, "dtype"):
+        maps = np.asarray(maps)
+    if maps.ndim != 3:
+        hint = ". Add a batch axis: maps[None]" if maps.ndim == 2 else ""
+        raise ValueError(f"maps must be a batch (B, H, W); got shape {tuple(maps.shape)}{hint}")
+    if 0 in maps.shape:
+        raise ValueError(f"maps of shape {tuple(maps.shape)} hold nothing")
+    if not jnp.issubdtype(maps.dtype, jnp.floating):
+        raise TypeError(f"maps must be of floating point; got dtype {maps.dtype}")
+    if not isinstance(maps, Tracer):
+        numpy = jnp if isinstance(maps, jax.Array) else np
+        low, high = (np.asarray(each(maps, axis=(1, 2)), np.float64) for each in (numpy.min, numpy.max))
+        bad = np.flatnonzero(~np.isfinite(high - low))
+        if bad.size:
+            raise ValueError(
+                f"map {bad[0]} has a NaN or infinite value ({bad.size} of {maps.shape[0]} maps do)"
+            )
+        bad = np.flatnonzero((low < -1e-6) | (high > 1 + 1e-6))
+        if unit and bad.size:
+            raise ValueError(
+                f"maps must lie in [0, 1], as jaxcam.explain and jaxcam.display return them; map {bad[0]} spans "
+                f"{low[bad[0]]:.3g} to {high[bad[0]]:.3g}"
+            )
+    return jnp.asarray(maps)
+
+
+def check_count(name: str, value: Any, *, least: int = 1) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is a whole number of at least {least}; got {value!r}")
+    return value
+
+
+def _check_targets(probe: Probe, images: Array, targets: Any) -> Array | None:
+    output = _output(probe, images)
+    if getattr(output, "ndim", 0) != 1:
+        kind = f"shape {output.shape}" if hasattr(output, "shape") else type(output).__name__
+        raise ValueError(
+            f"the metrics judge classifiers by the probability of a class; the model's output for one image is {kind}, "
+            "not a vector of logits"
+        )
+    if targets is None:
+        return None
+    if callable(targets) or isinstance(targets, bool | str | float | _targets.Top):
+        raise TypeError(f"targets are class indices, one or one per image, or None; got {targets!r}")
+    indices = targets if isinstance(targets, jax.Array) else np.asarray(targets)
+    if not jnp.issubdtype(indices.dtype, jnp.integer):
+        raise TypeError(f"class indices must be integers; got dtype {indices.dtype}")
+    if indices.shape not in ((), images.shape[:1]):
+        raise ValueError(
+            f"{images.shape[0]} images need one target or one each; got shape {tuple(indices.shape)}"
+        )
+    if not isinstance(indices, Tracer):
+        _targets.check_classes(indices, output.shape[0])
+    return jnp.broadcast_to(jnp.asarray(indices, dtype=jnp.int32), images.shape[:1])

@@ -1,0 +1,132 @@
+"""Insertion and Deletion: the target's probability while pixels come or go, the most salient first."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._masks import blur
+from .._probe import Probe
+from ._confidence import confidence, measure, over
+from ._inputs import check_count
+
+STEPS = 224
+
+
+def insertion(
+    probe: Probe, images: Any, targets: Any, maps: Any, *, steps: int = STEPS, chunk: int | None = None
+) -> Float[Array, "B"]:
+    """Insertion of each image: `AUC = Σ_k (p_k + p_{k+1}) / (2 steps)` from the blurred picture to the picture.
+
+    After k of the steps, the `floor(k H W / steps)` pixels of highest saliency (row by row among equals) are the
+    image's and the others those of its blur. Higher is better.
+
+    The blur is a Gaussian of 11 x 11 pixels with a deviation of 5, with zeros (the mean colour) beyond the border.
+
+    Args:
+        probe: a model, from `jaxcam.probe`; the layer does not matter.
+        images: `(B, H, W, C)` of floating point, preprocessed for the model.
+        targets: an integer, integers `(B,)`, or None for the most likely class of the image.
+        maps: `(B, H, W)` in [0, 1]; only their order counts.
+        steps: of the way from the first picture to the last; `steps + 1` points.
+        chunk: forward passes at once; by default 16 of 224 x 224 pixels, more of smaller images.
+
+    Returns:
+        Area under the curve `(B,)`, by the trapezoid rule, in [0, 1].
+
+    Raises:
+        ValueError: counts or sizes that disagree, a class out of range, maps that are not finite or leave [0, 1],
+            steps or chunk below 1.
+        TypeError: images or maps that are not of floating point, targets that are no class indices.
+
+    Source: Petsiuk et al. 2018, "RISE", arXiv 1806.07421 [paper]; its code's blur folds the Gaussian at the window's
+    edge, here it is cut off [ours].
+    """
+    return _run(insertions, probe, images, targets, maps, steps, chunk)["insertion"]
+
+
+def deletion(
+    probe: Probe, images: Any, targets: Any, maps: Any, *, steps: int = STEPS, chunk: int | None = None
+) -> Float[Array, "B"]:
+    """Deletion of each image: `AUC = Σ_k (p_k + p_{k+1}) / (2 steps)` from the picture to zeros (the mean colour).
+
+    After k of the steps, the `floor(k H W / steps)` pixels of highest saliency (row by row among equals) are 0. Lower
+    is better.
+
+    Args:
+        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, H, W, C)` and `(B, H, W)`.
+
+    Returns:
+        Area under the curve `(B,)`, by the trapezoid rule, in [0, 1].
+
+    Source: Petsiuk et al. 2018, "RISE", arXiv 1806.07421 [paper].
+    """
+    return _run(deletions, probe, images, targets, maps, steps, chunk)["deletion"]
+
+
+def insertion_curve(
+    probe: Probe, images: Any, targets: Any, maps: Any, *, steps: int = STEPS, chunk: int | None = None
+) -> Float[Array, "B points"]:
+    """The curve under which `insertion` is the area: probabilities `(B, steps + 1)`; the last is the image's own.
+
+    Args:
+        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, H, W, C)` and `(B, H, W)`.
+    """
+    return _run(insertions, probe, images, targets, maps, steps, chunk)["insertion_curve"]
+
+
+def deletion_curve(
+    probe: Probe, images: Any, targets: Any, maps: Any, *, steps: int = STEPS, chunk: int | None = None
+) -> Float[Array, "B points"]:
+    """The curve under which `deletion` is the area: probabilities `(B, steps + 1)`; the first is the image's own.
+
+    Args:
+        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, H, W, C)` and `(B, H, W)`.
+    """
+    return _run(deletions, probe, images, targets, maps, steps, chunk)["deletion_curve"]
+
+
+def _run(family, probe, images, targets, maps, steps, chunk):
+    options = (("steps", check_count("steps", steps)),)
+    return measure(probe, images, targets, maps, (family, options), chunk=chunk)
+
+
+def insertions(probe, images, targets, clean, maps, key, *, steps, chunk) -> dict[str, Array]:
+    """The family, for `run`. The curve's last point is the plain forward pass."""
+    points = _points(probe, images, targets, maps, jax.vmap(blur)(images), images, range(steps), steps, chunk)
+    curve = jnp.concatenate([points, clean[:, None]], axis=1)
+    return {"insertion": _area(curve), "insertion_curve": curve}
+
+
+def deletions(probe, images, targets, clean, maps, key, *, steps, chunk) -> dict[str, Array]:
+    """The family, for `run`. The curve's first point is the plain forward pass."""
+    gone = jnp.zeros_like(images)
+    points = _points(probe, images, targets, maps, images, gone, range(1, steps + 1), steps, chunk)
+    curve = jnp.concatenate([clean[:, None], points], axis=1)
+    return {"deletion": _area(curve), "deletion_curve": curve}
+
+
+def _points(probe, images, targets, maps, before, after, which, steps, chunk) -> Float[Array, "B points"]:
+    """The probability after each of the steps in `which`; pixels turn from `before` to `after`."""
+    batch, height, width, _ = images.shape
+    turned = jnp.asarray([k * height * width // steps for k in which], dtype=jnp.int32)
+    ranks = jax.vmap(rank)(maps)
+
+    def one(job):
+        image, step = job // len(which), job % len(which)
+        now = (ranks[image] < turned[step])[..., None]
+        return confidence(probe, jnp.where(now, after[image], before[image]), targets[image])
+
+    return over(batch * len(which), chunk, one).reshape(batch, len(which))
+
+
+def rank(shown: Float[Array, "H W"]) -> Array:
+    """Each pixel's place in descending order of saliency, from 0; row by row among equals."""
+    order = jnp.argsort(shown.ravel(), descending=True, stable=True)
+    places = jnp.arange(order.size, dtype=jnp.int32)
+    return jnp.zeros_like(places).at[order].set(places).reshape(shown.shape)
+
+
+def _area(curve: Float[Array, "B points"]) -> Float[Array, "B"]:
+    return jnp.mean((curve[:, 1:] + curve[:, :-1]) / 2, axis=1)
