@@ -224,13 +224,17 @@ def _lloyd(
         sums = _dot(members.transpose(0, 2, 1).reshape(restarts * clusters, n), X)
         means = sums.reshape(restarts, clusters, d) / jnp.where(mass > 0, mass, 1)[..., None]
         empty = (mass == 0) & exists[None]
-        far, where = jax.lax.top_k(jnp.where(w[None] > 0, distances, -1), clusters)
-        # the j-th empty cluster takes the j-th farthest point
-        rank = jnp.maximum(jnp.cumsum(empty, axis=1) - 1, 0)
-        moves = empty & (jnp.take_along_axis(far, rank, axis=1) > noise)
-        seeds = X[jnp.take_along_axis(where, rank, axis=1)]
         kept = jnp.where((mass == 0)[..., None], centers, means)
-        return jnp.where(moves[..., None], seeds, kept)
+
+        def refill():
+            far, where = jax.lax.top_k(jnp.where(w[None] > 0, distances, -1), clusters)
+            # the j-th empty cluster takes the j-th farthest point
+            rank = jnp.maximum(jnp.cumsum(empty, axis=1) - 1, 0)
+            moves = empty & (jnp.take_along_axis(far, rank, axis=1) > noise)
+            return jnp.where(moves[..., None], X[jnp.take_along_axis(where, rank, axis=1)], kept)
+
+        # sorting the distances costs more than the rest of the iteration, and clusters seldom run empty
+        return jax.lax.cond(jnp.any(empty), refill, lambda: kept)
 
     def unfinished(state):
         step, *_, changed = state
