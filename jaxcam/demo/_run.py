@@ -11,9 +11,8 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from .. import METHODS, _terminal, display, explain, probe
+from .. import METHODS, _terminal, display, explain, metrics, probe
 from ._figure import draw
-from ._localisation import energy, inside, points
 from ._network import LAYER, load, prepare
 from ._report import LEGEND, Row, Setting, caption, footnotes, show, write
 from ._scenes import scenes
@@ -46,7 +45,6 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
     out.mkdir(parents=True, exist_ok=True)
     test = scenes(count, seed=seed)
     looked, images = probe(load(), LAYER), prepare(test.images)
-    within = inside(test.boxes, test.images.shape[1:3])
 
     rows, drawn = [], {}
     with console.status("compiling the network") as status:
@@ -56,11 +54,12 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
         one_forward = _flops(forward, count)
         for name, method in METHODS.items():
             status.update(f"explaining {test.labels.size} digits with {name}")
-            row, maps = _measure(name, method, looked, images, test.labels, within, one_forward)
+            row, maps = _measure(name, method, looked, images, test.labels, test.boxes, one_forward)
             rows.append(row)
             if maps is not None:
                 drawn[name] = maps[DRAWN]
-    rows += [_score(name, maps, within) for name, maps in _floors(within.shape, seed)]
+    shape = (*test.labels.shape, *test.images.shape[1:3])
+    rows += [_score(name, maps, test.boxes) for name, maps in _floors(shape, seed)]
 
     setting = Setting(
         scenes=count,
@@ -87,7 +86,7 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
     return rows
 
 
-def _measure(name, method, looked, images, labels, within, forward_flops):
+def _measure(name, method, looked, images, labels, boxes, forward_flops):
     """The row of one method and its maps, or no maps and the reason."""
     run = jax.jit(partial(explain, method=method))
     start = time.perf_counter()
@@ -103,7 +102,7 @@ def _measure(name, method, looked, images, labels, within, forward_flops):
         took.append(time.perf_counter() - start)
     maps = np.stack(maps, axis=1)
     row = dataclasses.replace(
-        _score(name, maps, within),
+        _score(name, maps, boxes),
         milliseconds=1000 * statistics.median(took) / len(images),
         compile_seconds=compiling,
         forwards=_flops_of_one(method, compiled, looked, images, labels) / forward_flops,
@@ -124,8 +123,10 @@ def _flops(compiled, count):
     return compiled.cost_analysis()["flops"] / count
 
 
-def _score(name, maps, within):
-    return Row(name, float(points(maps, within).mean()), float(energy(maps, within).mean()))
+def _score(name, maps, boxes):
+    maps, boxes = maps.reshape(-1, *maps.shape[-2:]), boxes.reshape(-1, 4)
+    hits = metrics.pointing_game(maps, boxes, tolerance=0)
+    return Row(name, float(hits.mean()), float(metrics.energy_pointing_game(maps, boxes).mean()))
 
 
 def _floors(shape, seed):

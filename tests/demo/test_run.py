@@ -15,7 +15,6 @@ from rich.console import Console
 import jaxcam
 from jaxcam import demo
 from jaxcam.demo import _run
-from jaxcam.demo._localisation import energy, inside, points
 
 
 def dimmer(probe, image, target=None, *, chunk=2):
@@ -102,14 +101,3 @@ def test_the_figure_shows_scenes_and_maps(done):
 def test_too_few_scenes_are_told(tmp_path):
     with pytest.raises(ValueError, match="count=2"):
         demo.run(tmp_path, count=2)
-
-
-def test_points_and_energy_on_maps_made_by_hand():
-    within = inside(np.array([[1, 0, 3, 2]]), (3, 4))
-    assert within[0].astype(int).tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
-    hit, miss, none = np.zeros((3, 3, 4), np.float32)
-    hit[0, 1], hit[2, 3] = 3, 1
-    miss[0, 1], miss[2, 3] = 1, 3
-    maps, within = np.stack([hit, miss, none]), np.repeat(within, 3, axis=0)
-    assert points(maps, within).tolist() == [True, False, False]
-    assert energy(maps, within).tolist() == [0.75, 0.25, 0]

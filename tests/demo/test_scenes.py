@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from box_pixels import inside
 
 from jaxcam.demo import _glyphs, scenes
-from jaxcam.demo._localisation import inside
 
 
 @pytest.fixture(scope="module")
