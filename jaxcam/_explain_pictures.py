@@ -1,8 +1,5 @@
 """The command `jaxcam explain`: checks all that it was given, then runs the gallery and tells how it goes."""
 
-import ast
-import inspect
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +12,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from . import models
+from ._arguments import check_folder, parse_option, within_memory
 from ._errors import unknown
-from ._fuse import channel_sum, principal_component
 from ._gallery import Gallery
 from ._index import describe_weights, versions, write_index
 from ._labels import labels_for, parse_targets
@@ -24,8 +21,6 @@ from ._pictures import Failure, Found, find
 from ._probe import probe
 from ._targets import Top
 from .methods import METHODS
-
-FUSES = {each.__name__: each for each in (channel_sum, principal_component)}
 
 
 class Job(NamedTuple):
@@ -66,9 +61,9 @@ def prepare(
     layer = layer or models.default_layer(model)
     if method not in METHODS:
         raise ValueError(unknown("method", method, METHODS, show=99))
-    options = dict(_option(METHODS[method], text) for text in option)
+    options = dict(parse_option(METHODS[method], text) for text in option)
     _check_colormap(colormap)
-    _check_folder(out, overwrite)
+    check_folder(out, overwrite)
     found = find(pictures, out=out)
 
     looker = probe(load(model, weights, dtype=jnp.dtype(dtype)), layer)
@@ -122,23 +117,22 @@ def carry_out(job: Job) -> bool:
     entries: list[dict] = []
     failures: list[Failure] = []
     try:
-        with warnings.catch_warnings(), _terminal.progress(len(job.pictures)) as tell:
+        with (
+            within_memory(job.gallery.batch),
+            warnings.catch_warnings(),
+            _terminal.progress(len(job.pictures)) as tell,
+        ):
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
 
             def report(each: dict | Failure) -> None:
                 if isinstance(each, Failure):
                     failures.append(each)
+                    tell(each)
                 else:
                     entries.append(each)
-                tell(each)
+                    tell("explaining")
 
             job.gallery.run(job.pictures, report)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise MemoryError(
-            f"{job.gallery.batch} pictures at once do not fit into the device's memory"
-        ) from error
     finally:
         order = {str(found.path): number for number, found in enumerate(job.pictures)}
         entries.sort(key=lambda entry: order[entry["picture"]])
@@ -149,43 +143,8 @@ def carry_out(job: Job) -> bool:
     return not failures
 
 
-def _option(method: Callable, text: str) -> tuple[str, Any]:
-    """`clusters=12` as a keyword option of the method."""
-    name, equals, value = text.partition("=")
-    accepted = {
-        each.name: each.default
-        for each in inspect.signature(method).parameters.values()
-        if each.kind is each.KEYWORD_ONLY
-    }
-    if not equals or name not in accepted:
-        hint = "" if equals else " (options are given as NAME=VALUE)"
-        raise ValueError(f"{method.__name__}: {unknown('option', name, accepted)}{hint}")
-    if callable(accepted[name]):  # a method, or a way to fuse channels, by its name
-        table = METHODS if accepted[name] in METHODS.values() else FUSES
-        if value not in table:
-            raise ValueError(f"{method.__name__}: {unknown(name, value, table)}")
-        return name, table[value]
-    try:
-        parsed = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
-    if name == "key" and isinstance(parsed, int):
-        return name, jax.random.key(parsed)
-    return name, parsed if isinstance(parsed, int | float | None) else value
-
-
 def _check_colormap(name: str) -> None:
     from matplotlib import colormaps
 
     if name not in colormaps:
         raise ValueError(unknown("colour map", name, dict.fromkeys(["turbo", "viridis", *colormaps]), show=6))
-
-
-def _check_folder(out: Path, overwrite: bool) -> None:
-    there = next(each for each in (out, *out.absolute().parents) if each.exists())
-    if not there.is_dir():
-        raise ValueError(f"cannot write to {str(out)!r}: {str(there)!r} is no folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"cannot write to {str(out)!r}: no permission in {str(there)!r}")
-    if out.is_dir() and not overwrite and any(out.iterdir()):
-        raise ValueError(f"the output folder {str(out)!r} is not empty: choose another, or pass --overwrite")

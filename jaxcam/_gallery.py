@@ -2,9 +2,8 @@
 
 import contextlib
 import functools
-import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from ._display import display, overlay
 from ._explain import explain
 from ._index import whole
 from ._labels import Labels
-from ._pictures import Failure, Found, Picture, read, read_ahead
+from ._pictures import Failure, Found, Picture, in_groups, read, read_ahead, readable
 from ._probe import Probe
 from ._targets import Top
 from .models._preprocess import Preprocess
@@ -61,7 +60,7 @@ class Gallery:
             ThreadPoolExecutor(2, thread_name_prefix="write") as writers,  # the device need not wait for them
         ):
             writing: list[Future] = []
-            for group in _groups(_readable(reading, report), self.batch):
+            for group in in_groups(readable(reading, report), self.batch):
                 maps = self._maps(group)
                 _collect(writing)
                 writing = [
@@ -123,19 +122,6 @@ def _display(raw, size):
 
 def _descending(outputs: np.ndarray) -> np.ndarray:
     return np.argsort(-outputs, axis=-1, kind="stable")  # the lowest index first among equals
-
-
-def _readable(reading: Iterator[Picture | Failure], report: Callable) -> Iterator[Picture]:
-    for each in reading:
-        if isinstance(each, Failure):
-            report(each)
-        else:
-            yield each
-
-
-def _groups(items: Iterator, size: int) -> Iterator[list]:
-    while group := list(itertools.islice(items, size)):
-        yield group
 
 
 def _collect(futures: list[Future]) -> None:

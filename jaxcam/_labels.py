@@ -127,10 +127,14 @@ def parse_targets(texts: Iterable[str], labels: Labels) -> Top | list[int]:
                 f"no target top-{tops[0]}: with {labels.classes} classes, top-1 to top-{labels.classes}"
             )
         return top(tops[0])
-    return list(dict.fromkeys(_index(text, labels) for text in texts))
+    return list(dict.fromkeys(parse_target(text, labels) for text in texts))
 
 
-def _index(text: str, labels: Labels) -> int:
+def parse_target(text: str, labels: Labels) -> int:
+    """`277` or `red fox`.
+
+    Raises ValueError for a class that the model does not have.
+    """
     if not re.fullmatch(r"[+-]?\d+", text.strip()):
         return labels.index(text)
     index = int(text)

@@ -1,6 +1,7 @@
 """Picture files: finding them, naming what is written for each, and reading them ahead of the device."""
 
 import difflib
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -138,3 +139,20 @@ def read_ahead(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def readable(
+    reading: Iterable[Picture | Failure], report: Callable[[Failure], object]
+) -> Generator[Picture, None, None]:
+    """The pictures; what could not be read goes to `report`."""
+    for each in reading:
+        if isinstance(each, Failure):
+            report(each)
+        else:
+            yield each
+
+
+def in_groups(items: Iterator, size: int) -> Generator[list, None, None]:
+    """Lists of `size` items, the last of what is left."""
+    while group := list(itertools.islice(items, size)):
+        yield group

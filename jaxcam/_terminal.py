@@ -7,7 +7,15 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -26,28 +34,38 @@ def console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[dict | Failure], None]]:
-    """A bar on standard error, if that is a terminal; gives a function to call for each picture done."""
+def progress(total: int) -> Iterator[Callable[..., None]]:
+    """A bar of `total` pictures on standard error, if that is a terminal, with their rate.
+
+    Gives a function to call for each picture done: with a word for what is going on, or with why it failed;
+    `advance=` says how much of a picture is done, where that is not one.
+    """
     where = console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=where, transient=True, disable=not where.is_terminal) as bar:
         task = bar.add_task("compiling", total=total)
 
-        def tell(each: dict | Failure) -> None:
+        def tell(each: str | Failure, *, advance: float | int = 1) -> None:
             if isinstance(each, Failure):
                 where.print(
                     Text(f"skipped {_shown(each.found.path)}: {each.reason}", "yellow"), soft_wrap=True
                 )
-                bar.advance(task)
+                bar.advance(task, advance)
             else:
-                bar.update(task, advance=1, description="explaining")
+                bar.update(task, advance=advance, description=each)
 
         yield tell
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} images/s" if task.speed else "", "dim")
 
 
 def results(
@@ -68,13 +86,18 @@ def results(
         markup=False,
         soft_wrap=True,
     )
-    if failures:
-        reasons = [f"{_shown(each.found.path)}: {each.reason}" for each in failures[:REASONS]]
-        more = (
-            [f"and {len(failures) - REASONS} more, listed in index.json"] if len(failures) > REASONS else []
-        )
-        line = f"{len(failures)} of {total} {_pictures(total)} failed: {'; '.join(reasons + more)}"
-        console(stderr=True).print(Text(line, "bold red"), soft_wrap=True)
+    tell_failures(failures, total=total, listed="index.json")
+
+
+def tell_failures(failures: Sequence[Failure], *, total: int, listed: str) -> None:
+    """A line on how many pictures failed and why, where any did; `listed` is the file that names them all."""
+    if not failures:
+        return
+    reasons = [f"{_shown(each.found.path)}: {each.reason}" for each in failures[:REASONS]]
+    if len(failures) > REASONS:
+        reasons.append(f"and {len(failures) - REASONS} more, listed in {listed}")
+    line = f"{len(failures)} of {total} {_pictures(total)} failed: {'; '.join(reasons)}"
+    console(stderr=True).print(Text(line, "bold red"), soft_wrap=True)
 
 
 def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:

@@ -1,32 +1,13 @@
 """The command line. A command imports what it needs when it runs, so that `--help` waits for nothing."""
 
 import json as jsonlib
-import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from . import __version__
-
-FOLDER_OR_FILE = click.Path(path_type=Path)
-
-
-class Mistake(click.ClickException):
-    """A user's mistake: one line, exit code 2."""
-
-    exit_code = 2
-
-
-@contextmanager
-def _told(kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError)) -> Iterator[None]:
-    """Turns an error of these kinds, by default what arguments can cause, into a `Mistake` in its words."""
-    try:
-        yield
-    except kinds as error:
-        raise Mistake(re.sub(r"\s*\n\s*", "; ", str(error))) from error
+from . import _cli_options as options
+from ._cli_options import FOLDER_OR_FILE, Mistake, end, told
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -36,20 +17,10 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("pictures", nargs=-1, required=True, type=FOLDER_OR_FILE)
-@click.option("--model", required=True, metavar="NAME", help="Architecture; `jaxcam models` lists them.")
-@click.option(
-    "--weights",
-    required=True,
-    type=FOLDER_OR_FILE,
-    metavar="FILE",
-    help="Its checkpoint: .pth, .safetensors, .npz or an orbax folder.",
-)
-@click.option(
-    "--layer",
-    metavar="L",
-    help="Path of a layer, such as layer4 or features.12.  [default: the model's last with positions]",
-)
+@options.pictures
+@options.model()
+@options.weights()
+@options.layer()
 @click.option(
     "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
 )
@@ -62,27 +33,10 @@ def main() -> None:
     metavar="CLASS",
     help="Number or name of a class, or top-K. May be repeated.  [default: top-1]",
 )
-@click.option(
-    "--out",
-    required=True,
-    type=FOLDER_OR_FILE,
-    metavar="DIR",
-    help="Folder for overlays, maps and the index.",
-)
-@click.option(
-    "--overwrite",
-    is_flag=True,
-    help="Write into a folder that is not empty; files of the same names are replaced.",
-)
-@click.option(
-    "--labels",
-    type=FOLDER_OR_FILE,
-    metavar="FILE",
-    help="Class names: one a line, index-synset-name with tabs, or JSON.  [default: ImageNet's, CIFAR-10's]",
-)
-@click.option(
-    "--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Pictures computed at once."
-)
+@options.out("Folder for overlays, maps and the index.", required=True)
+@options.overwrite
+@options.labels
+@options.batch
 @click.option(
     "--size",
     type=click.Choice(["image", "layer"]),
@@ -91,12 +45,7 @@ def main() -> None:
 @click.option(
     "--raw", is_flag=True, help="Store the raw signed maps, at the layer's size, not those for display."
 )
-@click.option(
-    "--crop/--squeeze",
-    default=True,
-    show_default=True,
-    help="Take the picture's centre, or squeeze all of it into the model's square.",
-)
+@options.fit(True, True)
 @click.option("--colormap", default="turbo", show_default=True, help="Any colour map of matplotlib.")
 @click.option(
     "--alpha",
@@ -105,13 +54,7 @@ def main() -> None:
     type=click.FloatRange(0, 1),
     help="Share of the colours in an overlay.",
 )
-@click.option(
-    "--dtype",
-    default="float32",
-    show_default=True,
-    type=click.Choice(["float32", "bfloat16"]),
-    help="Floating point type the model computes in; maps are float32.",
-)
+@options.dtype
 def explain(size: str | None, raw: bool, **given) -> None:
     """Explain PICTURES, files or folders: an overlay and a map each, and an index.
 
@@ -123,7 +66,7 @@ def explain(size: str | None, raw: bool, **given) -> None:
     """
     if raw and size == "image":
         raise Mistake("--raw maps have the layer's size: leave out --size image")
-    with _told():
+    with told():
         import converters
 
         from . import _explain_pictures
@@ -131,16 +74,76 @@ def explain(size: str | None, raw: bool, **given) -> None:
         job = _explain_pictures.prepare(
             load=converters.load, stored="raw" if raw else size or "image", **given
         )
-    try:
-        fine = _explain_pictures.carry_out(job)
-    except KeyboardInterrupt:
-        click.echo("interrupted: the index covers the pictures that are done", err=True)
-        sys.exit(130)
-    except OSError as error:
-        raise click.ClickException(f"cannot write an output: {error}") from error
-    except MemoryError as error:
-        raise click.ClickException(f"{error}: pass a smaller --batch than {job.gallery.batch}") from error
-    sys.exit(0 if fine else 1)
+    end(lambda: _explain_pictures.carry_out(job), batch=job.gallery.batch, covered="the index covers")
+
+
+@main.command()
+@options.pictures
+@options.model(several=True)
+@options.weights(several=True)
+@options.layer(several=True)
+@click.option(
+    "--method",
+    multiple=True,
+    metavar="M",
+    help="A method, or all. May be repeated.  [default: those of one forward pass]",
+)
+@click.option(
+    "--option",
+    multiple=True,
+    metavar="METHOD.NAME=VALUE",
+    help="An option of a method, such as clustercam.clusters=8. May be repeated.",
+)
+@click.option(
+    "--metric",
+    multiple=True,
+    metavar="NAME",
+    help="A metric of jaxcam.metrics (road, adcc, ...), basic or all. May be repeated.  [default: basic]",
+)
+@click.option("--target", metavar="CLASS", help="Number or name of a class for all pictures, or top-1.")
+@click.option(
+    "--target-from",
+    metavar="SOURCE",
+    help="Each picture's own class: name (its file name begins with a number, or it or its folder names a synset), "
+    "boxes (as --boxes says), or a CSV, TSV or JSON file of pictures and classes.  "
+    "[default: boxes, where they name classes; otherwise top-1]",
+)
+@click.option(
+    "--boxes",
+    type=FOLDER_OR_FILE,
+    metavar="FILE",
+    help="JSON: a list of rows with file, boxes of x0, y0, x1, y1 in its pixels and, if known, class.",
+)
+@options.out("Folder for the table and the figure.", required=True)
+@options.overwrite
+@options.labels
+@options.batch
+@click.option(
+    "--steps", default=224, show_default=True, type=click.IntRange(min=1), help="Of insertion and deletion."
+)
+@options.fit(None, "squeeze with --boxes, otherwise crop")
+@click.option(
+    "--floors/--no-floors",
+    default=True,
+    help="Measure maps that know nothing too: random, a Gaussian in the centre, ones.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the random maps and of ROAD's noise.")
+@options.dtype
+def evaluate(**given) -> None:
+    """Measure how good the maps of PICTURES are: models × methods × metrics.
+
+    Shows a table and writes it to DIR, with standard errors (summary.csv, summary.json), each picture's values
+    (pictures.csv) and a figure (figure.png).
+
+    A picture that cannot be read is skipped, and the exit code is then 1. It is 2 where an argument is wrong.
+    """
+    with told():
+        import converters
+
+        from . import _evaluate_pictures
+
+        job = _evaluate_pictures.prepare(load=converters.load, **given)
+    end(lambda: _evaluate_pictures.carry_out(job), batch=job.protocol.batch, covered="the files cover")
 
 
 @main.command()
@@ -162,7 +165,7 @@ def explain(size: str | None, raw: bool, **given) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def convert(name: str, weights: Path, out: Path, overwrite: bool) -> None:
     """Convert the checkpoint of the model NAME to another format."""
-    with _told():
+    with told():
         import converters
 
         if out.exists() and not overwrite:
@@ -192,7 +195,7 @@ def models(pattern: str, as_json: bool) -> None:
     """List the models, or those whose name holds PATTERN."""
     from . import _listings
 
-    with _told():
+    with told():
         rows = _listings.models(pattern)
     if as_json:
         click.echo(jsonlib.dumps(rows, indent=1))
@@ -201,17 +204,10 @@ def models(pattern: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.option(
-    "--out",
-    default="jaxcam-demo",
-    show_default=True,
-    type=FOLDER_OR_FILE,
-    metavar="DIR",
-    help="Folder for the results.",
-)
+@options.out("Folder for the results.", default="jaxcam-demo", show_default=True)
 def demo(out: Path) -> None:
     """Explain scenes of handwritten digits with a small network that comes with jaxcam."""
     from . import demo as showcase
 
-    with _told((OSError,)):
+    with told((OSError,)):
         showcase.run(out)

@@ -1,0 +1,108 @@
+"""What the commands share: arguments and options, and how a mistake and an early end are told."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER_OR_FILE = click.Path(path_type=Path)
+
+
+class Mistake(click.ClickException):
+    """A user's mistake: one line, exit code 2."""
+
+    exit_code = 2
+
+
+@contextmanager
+def told(kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError)) -> Iterator[None]:
+    """Turns an error of these kinds, by default what arguments can cause, into a `Mistake` in its words."""
+    try:
+        yield
+    except kinds as error:
+        raise Mistake(re.sub(r"\s*\n\s*", "; ", str(error))) from error
+
+
+def end(work: Callable[[], bool], *, batch: int, covered: str) -> None:
+    """Does the work and exits: 0 where it returns True, 1 where it does not, 130 where it is interrupted.
+
+    Args:
+        batch: pictures at once, for the advice where memory does not suffice.
+        covered: what covers the pictures that are done.
+    """
+    try:
+        fine = work()
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: {covered} the pictures that are done", err=True)
+        sys.exit(130)
+    except OSError as error:
+        raise click.ClickException(f"cannot write an output: {error}") from error
+    except MemoryError as error:
+        raise click.ClickException(f"{error}: pass a smaller --batch than {batch}") from error
+    sys.exit(0 if fine else 1)
+
+
+def out(text: str, **settings: Any) -> Callable:
+    return click.option("--out", type=FOLDER_OR_FILE, metavar="DIR", help=text, **settings)
+
+
+def chosen(*flags: str, several: bool = False, **settings: Any) -> Callable:
+    """An option that is given once or, for a command that takes several, again and again."""
+    again = " Repeat it for each model." if several else ""
+    return click.option(*flags, multiple=several, **settings | {"help": settings["help"] + again})
+
+
+def model(*, several: bool = False) -> Callable:
+    text = "Architecture; `jaxcam models` lists them."
+    return chosen("--model", several=several, required=True, metavar="NAME", help=text)
+
+
+def weights(*, several: bool = False) -> Callable:
+    text = "Its checkpoint: .pth, .safetensors, .npz or an orbax folder."
+    return chosen("--weights", several=several, required=True, type=FOLDER_OR_FILE, metavar="FILE", help=text)
+
+
+def layer(*, several: bool = False) -> Callable:
+    text = "Path of a layer, such as layer4 or features.12.  [default: the model's last with positions]"
+    return chosen("--layer", several=several, metavar="L", help=text)
+
+
+pictures = click.argument("pictures", nargs=-1, required=True, type=FOLDER_OR_FILE)
+
+overwrite = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Write into a folder that is not empty; files of the same names are replaced.",
+)
+
+labels = click.option(
+    "--labels",
+    type=FOLDER_OR_FILE,
+    metavar="FILE",
+    help="Class names: one a line, index-synset-name with tabs, or JSON.  [default: ImageNet's, CIFAR-10's]",
+)
+
+batch = click.option(
+    "--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Pictures computed at once."
+)
+
+dtype = click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "bfloat16"]),
+    help="Floating point type the model computes in; maps are float32.",
+)
+
+
+def fit(default: bool | None, shown: str | bool) -> Callable:
+    return click.option(
+        "--crop/--squeeze",
+        default=default,
+        show_default=shown,
+        help="Take the picture's centre, or squeeze all of it into the model's square.",
+    )

@@ -1,0 +1,245 @@
+"""The command `jaxcam evaluate`: checks all that it was given, then measures, writes and shows."""
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from . import models
+from ._arguments import check_folder, parse_option, within_memory
+from ._cases import Cases, plan
+from ._errors import unknown
+from ._evaluation import NEED_BOXES, TOLERANCE, Protocol, Subject, measure
+from ._flops import flops
+from ._index import describe_weights, versions
+from ._labels import labels_for
+from ._pictures import Failure, Found, find
+from ._probe import Probe, probe
+from .methods import METHODS
+from .methods._costs import COSTS
+from .metrics import METRICS
+
+BASIC = ("average_drop", "average_increase", "insertion", "deletion", "complexity")
+FAST = tuple(name for name, cost in COSTS.items() if cost.forward == "1")  # one forward pass: the default
+
+
+class Job(NamedTuple):
+    """What is to be done, and what the summary says of the run."""
+
+    subjects: Sequence[Subject]
+    pictures: Sequence[Found]
+    protocol: Protocol
+    out: Path
+    run: dict[str, Any]
+
+
+def prepare(
+    *,
+    load: Callable[..., nnx.Module],
+    pictures: Sequence[Path],
+    model: Sequence[str],
+    weights: Sequence[Path],
+    layer: Sequence[str],
+    method: Sequence[str],
+    option: Iterable[str],
+    metric: Sequence[str],
+    target: str | None,
+    target_from: str | None,
+    boxes: Path | None,
+    labels: Path | None,
+    crop: bool | None,
+    steps: int,
+    batch: int,
+    floors: bool,
+    seed: int,
+    dtype: str,
+    out: Path,
+    overwrite: bool,
+) -> Job:
+    """Checks everything, what costs least first, and creates the output folder last.
+
+    Raises:
+        ValueError: a name or value that does not exist, arguments or files that do not fit each other, or a folder in
+            use.
+        OSError: a file that cannot be read, or a folder that cannot be written.
+    """
+    if len(model) != len(weights):
+        raise ValueError(
+            f"each model needs its weights: got --model {len(model)} and --weights {len(weights)} times"
+        )
+    if layer and len(layer) != len(model):
+        raise ValueError(
+            f"--layer is given for each model or for none: got {len(layer)} for {len(model)} models"
+        )
+    layers = layer or [models.default_layer(name) for name in model]
+    preprocesses = [models.preprocess(name) for name in model]
+    chosen = _methods(method)
+    options = _options(chosen, option)
+    metrics = _metrics(metric, boxes)
+    if boxes is not None and crop:
+        raise ValueError(
+            "with --boxes the whole picture is squeezed into the model's square: leave out --crop"
+        )
+    check_folder(out, overwrite)
+    found = find(pictures, out=out)
+    targets, cases_for = plan(
+        [each.path for each in found], target=target, target_from=target_from, boxes=boxes
+    )
+
+    subjects = []
+    names = _distinct(model, weights, layers)
+    for name, kind, file, where, preprocess in zip(names, model, weights, layers, preprocesses, strict=True):
+        looker = probe(load(kind, file, dtype=jnp.dtype(dtype)), where)
+        image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
+        (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
+        words = labels_for(kind, classes, path=labels)
+        forwards, left_out = _forwards(looker, image, options)
+        for each in left_out:
+            if each in method or options[each]:
+                raise ValueError(f"{each} does not run on {name}: {left_out[each]}")
+        subjects.append(
+            Subject(
+                name=name,
+                model=kind,
+                weights=describe_weights(file),
+                layer=where,
+                probe=looker,
+                preprocess=preprocess,
+                labels=words,
+                cases=cases_for(words, preprocess.size),
+                methods={each: (METHODS[each], options[each]) for each in forwards},
+                forwards=forwards,
+                left_out=left_out,
+            )
+        )
+    protocol = Protocol(
+        metrics=metrics,
+        steps=steps,
+        batch=min(batch, sum(map(len, subjects[0].cases.values()))),
+        crop=boxes is None if crop is None else crop,
+        floors=floors,
+        seed=seed,
+    )
+    run = {
+        "targets": targets,
+        "boxes": None if boxes is None else str(boxes),
+        "options": " ".join(option),
+        "metrics": list(metrics),
+        "steps": steps,
+        "tolerance": TOLERANCE if boxes else None,
+        "fit": "crop" if protocol.crop else "squeeze",
+        "seed": seed,
+        "batch": protocol.batch,
+        "dtype": dtype,
+        "device": jax.devices()[0].device_kind,
+        **versions(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    return Job(subjects, found, protocol, out, run)
+
+
+def carry_out(job: Job) -> bool:
+    """Measures, writes the files and shows the table; true where all went well.
+
+    Whatever ends it early, the files cover the batches that are done.
+    """
+    from . import _evaluate_report, _terminal
+
+    began = time.perf_counter()
+    rows: list[dict[str, Any]] = []
+    failures: list[Failure] = []
+    total = sum(len(each) for subject in job.subjects for each in subject.cases.values())
+    try:
+        with within_memory(job.protocol.batch), warnings.catch_warnings(), _terminal.progress(total) as tell:
+            warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
+
+            def failed(failure: Failure, *, pictures: int = 0) -> None:
+                failures.append(failure)
+                tell(failure, advance=pictures)
+
+            skip: set[Found] = set()
+            for left, subject in zip(range(len(job.subjects), 0, -1), job.subjects, strict=True):
+
+                def unread(failure: Failure, left: int = left, cases: Cases = subject.cases) -> None:
+                    skip.add(failure.found)  # told once, not for every model
+                    failed(failure, pictures=left * len(cases[failure.found.path]))
+
+                for batch in measure(
+                    subject, job.pictures, job.protocol, skip=skip, unread=unread, failed=failed, tell=tell
+                ):
+                    rows += batch
+    finally:
+        _evaluate_report.finish(job, rows, failures, seconds=time.perf_counter() - began)
+    return not failures
+
+
+def _methods(given: Sequence[str]) -> tuple[str, ...]:
+    for name in given:
+        if name not in (*METHODS, "all"):
+            raise ValueError(unknown("method", name, [*METHODS, "all"], show=99))
+    return tuple(METHODS) if "all" in given else tuple(dict.fromkeys(given)) or FAST
+
+
+def _options(methods: Sequence[str], texts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """`clustercam.clusters=12` for each method."""
+    options: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    for text in texts:
+        name, dot, rest = text.partition(".")
+        if not dot or "=" in name:
+            raise ValueError(
+                f"an option is given as METHOD.NAME=VALUE, such as gradcam.fuse=channel_sum; got {text!r}"
+            )
+        if name not in options:
+            raise ValueError(f"option {text!r}: {unknown('method', name, methods, show=99)}")
+        options[name] |= [parse_option(METHODS[name], rest)]
+    return options
+
+
+def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:
+    groups = {
+        "basic": BASIC + (NEED_BOXES if boxes else ()),
+        "all": tuple(name for name in METRICS if boxes or name not in NEED_BOXES),
+    }
+    names = [name for each in given or ["basic"] for name in groups.get(each, (each,))]
+    for name in names:
+        if name not in METRICS:
+            raise ValueError(unknown("metric", name, [*METRICS, *groups], show=99))
+        if name in NEED_BOXES and boxes is None:
+            raise ValueError(f"the metric {name} needs boxes: pass --boxes")
+    return tuple(name for name in METRICS if name in names)
+
+
+def _distinct(model: Sequence[str], weights: Sequence[Path], layers: Sequence[str]) -> list[str]:
+    """A name for each model, with its weights and its layer as far as it takes them to tell it from the others."""
+    for names in (
+        list(model),
+        [f"{name} {file.stem}" for name, file in zip(model, weights, strict=True)],
+        [f"{name} {where}" for name, where in zip(model, layers, strict=True)],
+        [f"{name} {file} {where}" for name, file, where in zip(model, weights, layers, strict=True)],
+    ):
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError(f"{Counter(names).most_common(1)[0][0]} is given twice")
+
+
+def _forwards(
+    looker: Probe, image: jax.ShapeDtypeStruct, options: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """What each method costs in forward passes of the model, and why the others do not run."""
+    forward = flops(lambda probe, image: probe(image)[0], looker, image)
+    costs, left_out = {}, {}
+    for name, given in options.items():
+        try:
+            cost = flops(lambda probe, image: METHODS[name](probe, image, 0, **given), looker, image)  # noqa: B023
+            costs[name] = cost / forward
+        except (ValueError, TypeError) as error:
+            left_out[name] = str(error)
+    return costs, left_out

@@ -1,0 +1,246 @@
+"""What `jaxcam evaluate` says: means over pictures, as a table on the terminal, as CSV and as JSON."""
+
+import csv
+import io
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from rich.text import Text
+
+from . import _terminal
+from ._index import whole
+from ._pictures import Failure
+from .metrics import METRICS, mean_over_classes
+
+if TYPE_CHECKING:
+    from ._evaluate_pictures import Job
+    from ._evaluation import Subject
+
+
+class Shown(NamedTuple):
+    """How a metric appears in the table and the figure: in percent, whatever its own unit."""
+
+    name: str
+    lower: bool
+    factor: float
+
+
+def _shown(metric: str, name: str, factor: float | int) -> tuple[str, Shown]:
+    return metric, Shown(name, METRICS.get(metric) == "lower", float(factor))
+
+
+SHOWN = dict(
+    [
+        _shown("average_drop", "average drop", 1),
+        _shown("average_increase", "average increase", 1),
+        _shown("average_gain", "average gain", 1),
+        _shown("insertion", "insertion", 100),
+        _shown("deletion", "deletion", 100),
+        _shown("insertion_minus_deletion", "insertion − deletion", 100),
+        _shown("road", "ROAD", 100),
+        _shown("road_morf", "ROAD MoRF", 100),
+        _shown("road_lerf", "ROAD LeRF", 100),
+        _shown("complexity", "complexity", 100),
+        _shown("coherency", "coherency", 100),
+        _shown("adcc", "ADCC", 100),
+        _shown("pointing_game", "pointing game", 100),
+        _shown("energy_pointing_game", "energy inside", 100),
+    ]
+)
+
+
+class Line(NamedTuple):
+    """A method, or a floor, on one model: means over pictures, and their standard errors where there are several.
+
+    Attributes:
+        pictures: that were measured.
+        forwards: floating point operations of one map, in forward passes of the model; None for a floor.
+        milliseconds: for one map, compiled, in a batch; the median over batches; None for a floor.
+    """
+
+    model: str
+    method: str
+    pictures: int
+    forwards: float | None
+    milliseconds: float | None
+    means: dict[str, float]
+    errors: dict[str, float]
+
+
+def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, seconds: float) -> None:
+    """Writes all files, and shows the table."""
+    from ._evaluate_figure import draw
+
+    lines = {subject.name: summarise(subject, rows) for subject in job.subjects}
+    done = {name: each for name, each in lines.items() if each}
+    _write(job, rows, [line for each in lines.values() for line in each], failures, seconds)
+    if done:
+        with whole(job.out / "figure.png") as file:
+            draw(file, done)
+    for subject in job.subjects:
+        if subject.name in done:
+            _show(subject, done[subject.name])
+    where = _terminal.console()
+    units = len({(row["picture"], row["target"]) for row in rows})
+    rate = f"{units * len(done) / seconds:.1f} pictures and {len(rows) / seconds:.1f} maps a second"
+    if done:
+        where.print(
+            "metrics in %; best in bold; a forward pass stands for as many floating point operations of the model"
+        )
+    where.print(
+        f"{_several(units, 'picture')} × {_several(len(done), 'model')} in {seconds:.1f} s "
+        f"({rate if rows else 'none done'})",
+        markup=False,
+    )
+    where.print(
+        f"written to {job.out}: summary.csv, summary.json, pictures.csv{', figure.png' if done else ''}",
+        markup=False,
+        soft_wrap=True,
+    )
+    total = sum(len(each) for each in job.subjects[0].cases.values())
+    _terminal.tell_failures(failures, total=total, listed="summary.json")
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def summarise(subject: "Subject", rows: Sequence[Mapping]) -> list[Line]:
+    """A line for each method and then each floor of a model, in the order in which they were measured."""
+    groups: dict[str, list[Mapping]] = {}
+    for row in rows:
+        if row["model"] == subject.name:
+            groups.setdefault(row["method"], []).append(row)
+    return [_line(subject, name, group) for name, group in groups.items()]
+
+
+def _line(subject: "Subject", name: str, rows: Sequence[Mapping]) -> Line:
+    means, errors = {}, {}
+    measured = [metric for metric in SHOWN if metric in rows[0]]
+    good = [row for row in rows if all(math.isfinite(row[metric]) for metric in measured)]
+    for metric in measured if good else ():
+        values = np.asarray([row[metric] for row in good])
+        if metric == "pointing_game":
+            classes = np.asarray([row["category"] for row in good])
+            means[metric] = mean_over_classes(values, classes)
+            _, index, counts = np.unique(classes, return_inverse=True, return_counts=True)
+            weights = 1 / (len(counts) * counts[index])
+        else:
+            means[metric] = float(values.mean())
+            weights = np.full(len(values), 1 / len(values))
+        if len(values) > 1:
+            spread = np.sum((weights * (values - means[metric])) ** 2) * len(values) / (len(values) - 1)
+            errors[metric] = float(np.sqrt(spread))
+    times = [row["milliseconds"] for row in rows if "milliseconds" in row]
+    return Line(
+        model=subject.name,
+        method=name,
+        pictures=len(good),
+        forwards=subject.forwards.get(name),
+        milliseconds=statistics.median(times) if times else None,
+        means=means,
+        errors=errors,
+    )
+
+
+def value(line: Line, metric: str) -> str:
+    """A mean in percent, as tables and figures print it."""
+    return f"{SHOWN[metric].factor * line.means[metric]:.1f}" if metric in line.means else ""
+
+
+def best(lines: Sequence[Line], metric: str) -> set[str]:
+    """The methods with the best mean, as it is printed; none where all have it. Floors do not compete."""
+    known = [line for line in lines if line.forwards is not None and metric in line.means]
+    order = sorted(known, key=lambda line: line.means[metric], reverse=not SHOWN[metric].lower)
+    found = {line.method for line in known if value(line, metric) == value(order[0], metric)}
+    return found if len(found) < len(known) else set()
+
+
+def _show(subject: "Subject", lines: Sequence[Line]) -> None:
+    metrics = [metric for metric in SHOWN if any(metric in line.means for line in lines)]
+    titles = [
+        f"{SHOWN[each].name.replace(' ', chr(10), 1)} {'↓' if SHOWN[each].lower else '↑'}" for each in metrics
+    ]
+    columns = ("method", "forward\npasses", *titles, "ms per\nimage")
+    table = _terminal.table(*columns, right=columns[1:], whole=("method",))
+    table.title = (
+        f"{subject.name}  [dim]layer {subject.layer}, {max(line.pictures for line in lines)} pictures[/]"
+    )
+    table.title_justify, table.title_style = "left", ""
+    winners = {metric: best(lines, metric) for metric in metrics}
+    for number, line in enumerate(lines):
+        cells = [Text(line.method), Text("" if line.forwards is None else f"{line.forwards:.1f}")]
+        for metric in metrics:
+            wins = line.method in winners[metric]
+            cells.append(Text(value(line, metric), "bold green" if wins else ""))
+        cells.append(Text("" if line.milliseconds is None else f"{line.milliseconds:.1f}"))
+        floor_next = number + 1 < len(lines) and (line.forwards is None) != (
+            lines[number + 1].forwards is None
+        )
+        table.add_row(*cells, style="dim" if line.forwards is None else "", end_section=floor_next)
+    where = _terminal.console()
+    where.print(table)
+    for name, reason in subject.left_out.items():
+        where.print(
+            f"{name} does not run on {subject.name}: {reason.split('. ')[0]}", style="yellow", markup=False
+        )
+
+
+def _write(
+    job: "Job", rows: Sequence[Mapping], lines: Sequence[Line], failures: Sequence[Failure], seconds: float
+) -> None:
+    measured = [metric for metric in SHOWN if any(metric in row for row in rows)]
+    facts = (
+        "model",
+        "method",
+        "picture",
+        "target",
+        "target_name",
+        "probability",
+        "prediction",
+        "prediction_name",
+    )
+    _csv(job.out / "pictures.csv", [*facts, *measured], rows)
+    flat = [
+        line._asdict() | line.means | {f"{name}_error": value for name, value in line.errors.items()}
+        for line in lines
+    ]
+    columns = [column for metric in measured for column in (metric, f"{metric}_error")]
+    _csv(job.out / "summary.csv", ["model", "method", "pictures", "forwards", "milliseconds", *columns], flat)
+    content = {
+        "run": {**job.run, "seconds": round(seconds, 3)},
+        "models": [
+            {
+                "name": each.name,
+                "model": each.model,
+                **each.weights,
+                "layer": each.layer,
+                "left_out": each.left_out,
+            }
+            for each in job.subjects
+        ],
+        "results": [line._asdict() for line in lines],
+        "failed": [{"picture": str(each.found.path), "reason": each.reason} for each in failures],
+    }
+    with whole(job.out / "summary.json") as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+
+def _csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping]) -> None:
+    """Missing values and NaN are empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: "" if _is_nan(value) else value for key, value in row.items()})
+    with whole(path) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))  # a file's name may be any bytes
+
+
+def _is_nan(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
