@@ -28,7 +28,7 @@ from ._factors import compact, dot, inverse_root, kernel
 from ._probe import widen
 
 Samples = Float[Array | np.ndarray, "K n"]
-Number = float | int | Float[Array | np.ndarray, ""]
+Number = float | int | Array | np.ndarray | np.generic
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["factor"], meta_fields=["negated"])

@@ -46,13 +46,13 @@ def below(one, other):
 
 
 # Conceptors of every kind: thin, dense, rank-deficient, nothing, everything, and NOTs of them.
-def _kinds():
-    repeated = np.repeat(samples(3, 3), 2, axis=1)
+def _kinds():  # of few shapes, since each compiles anew
+    repeated = samples(5, 3)[:, [0, 0, 1, 1, 2]]
     flat = samples(5, 4) * np.array([1.0, 0, 1, 0, 1, 1, 0, 1, 0])[:, None]
-    zero = np.zeros((K, 4))
+    zero = np.zeros((K, 5))
     positive = {
-        "thin": samples(4, 1),
-        "other": samples(6, 2),
+        "thin": samples(5, 1),
+        "other": samples(5, 2),
         "dense": samples(40, 1),
         "repeated": repeated,
         "flat": flat,

@@ -85,7 +85,7 @@ def conceptorcam(
     _, others = jax.lax.top_k(jnp.where(jnp.arange(classes) == target, -jnp.inf, widen(output)), negatives)
     all_classes = jnp.concatenate([target.astype(others.dtype)[None], others])
     # one forward pass: only what follows the layer depends on the class
-    every = jax.vmap(lambda c: _evidence_of(base, probe, image, c))(all_classes)
+    every = jax.vmap(lambda c: evidence_of(base, probe, image, c))(all_classes)
     sides = [_sides(each, aperture, fuse) for each in every]
     against = sides[1].positive
     for side in sides[2:]:
@@ -178,7 +178,7 @@ COMBINE: dict[str, Callable[[_Sides], Array]] = {
 }
 
 
-def _evidence_of(base: Callable, probe: Probe, image: Image, target: Array) -> Array:
+def evidence_of(base: Callable, probe: Probe, image: Image, target: Array) -> Array:
     """The evidence that a method would fuse."""
     seen: list[Array] = []
 
