@@ -104,6 +104,20 @@ def test_second_call_does_not_compile_again():
     assert count() == before + 1
 
 
+def test_memory_does_not_grow_with_the_steps():
+    probe, images, targets, maps = case()
+
+    def temporary(steps):
+        call = jax.jit(lambda *given: metrics.deletion(*given, steps=steps, chunk=8))
+        compiled = call.lower(probe, images, jnp.asarray(targets), maps).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    few, many = temporary(8), temporary(168)
+    assert (
+        many - few < 0.02 * 160 * 3 * images[0].nbytes
+    )  # of what the 160 more pictures of each image would take
+
+
 @pytest.mark.parametrize("name", PROBED)
 def test_jit_and_vmap(name):
     probe, images, targets, maps = case()
