@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 INK, QUIET, RULE = "#1d2129", "#8b919c", "#e4e6ea"
 BAR, BEST, FLOOR = "#7d9cc0", "#e07b39", "#c9cdd4"
 NAMES, COLUMN, SCATTER, GAP = 1.5, 1.3, 5.0, 0.14  # inches
-HEAD, ROW, FOOT, LEAST = 1.02, 0.235, 0.55, 4.2
+HEAD, ROW, FOOT, LEAST, NARROWEST = 1.02, 0.235, 0.55, 4.2, 6.2
 QUIETLY = {"size": 7.5, "color": QUIET}
 SCATTERED = "average_drop", "insertion_minus_deletion"
 
@@ -34,7 +34,8 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence["Line"]]) -> None:
     ]
     scatter = set(SCATTERED) <= set(metrics)
     heights = [max(HEAD + ROW * len(each) + FOOT, LEAST if scatter else 0) for each in lines.values()]
-    width = NAMES + len(metrics) * (COLUMN + GAP) + (0.75 + SCATTER if scatter else 0) + 0.25
+    width = NAMES + 0.25 + len(metrics) * (COLUMN + GAP) + (0.75 + SCATTER if scatter else 0)
+    width = max(width, NARROWEST)
     style: dict[Any, Any] = {
         "font.family": "DejaVu Sans",
         "font.size": 8,
@@ -52,7 +53,7 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence["Line"]]) -> None:
                 return figure.add_axes(tuple(np.divide(box, (width, sum(heights)) * 2)))
 
             note = (
-                f"means of {max(line.pictures for line in each)} in %, with standard errors; "
+                f"means of {max(line.maps for line in each)} maps in %, with standard errors; "
                 "orange: the best; grey: maps that know nothing"
             )
             for below, text, font in ((0.34, name, {"size": 12, "weight": "bold"}), (0.55, note, QUIETLY)):

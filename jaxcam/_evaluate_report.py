@@ -27,45 +27,43 @@ class Shown(NamedTuple):
 
     name: str
     lower: bool
-    factor: float
+    factor: int
 
 
-def _shown(metric: str, name: str, factor: float | int) -> tuple[str, Shown]:
-    return metric, Shown(name, METRICS.get(metric) == "lower", float(factor))
-
-
-SHOWN = dict(
-    [
-        _shown("average_drop", "average drop", 1),
-        _shown("average_increase", "average increase", 1),
-        _shown("average_gain", "average gain", 1),
-        _shown("insertion", "insertion", 100),
-        _shown("deletion", "deletion", 100),
-        _shown("insertion_minus_deletion", "insertion − deletion", 100),
-        _shown("road", "ROAD", 100),
-        _shown("road_morf", "ROAD MoRF", 100),
-        _shown("road_lerf", "ROAD LeRF", 100),
-        _shown("complexity", "complexity", 100),
-        _shown("coherency", "coherency", 100),
-        _shown("adcc", "ADCC", 100),
-        _shown("pointing_game", "pointing game", 100),
-        _shown("energy_pointing_game", "energy inside", 100),
-    ]
-)
+_NAMES = {
+    "average_drop": "average drop",
+    "average_increase": "average increase",
+    "average_gain": "average gain",
+    "insertion": "insertion",
+    "deletion": "deletion",
+    "insertion_minus_deletion": "insertion − deletion",
+    "road": "ROAD",
+    "road_morf": "ROAD MoRF",
+    "road_lerf": "ROAD LeRF",
+    "complexity": "complexity",
+    "coherency": "coherency",
+    "adcc": "ADCC",
+    "pointing_game": "pointing game",
+    "energy_pointing_game": "energy inside",
+}
+SHOWN = {
+    metric: Shown(name, METRICS.get(metric) == "lower", 1 if metric.startswith("average") else 100)
+    for metric, name in _NAMES.items()
+}
 
 
 class Line(NamedTuple):
-    """A method, or a floor, on one model: means over pictures, and their standard errors where there are several.
+    """A method, or a floor, on one model: means over maps, and their standard errors where there are several.
 
     Attributes:
-        pictures: that were measured.
+        maps: how many were measured: one a picture, or one for each class that is in a picture.
         forwards: floating point operations of one map, in forward passes of the model; None for a floor.
         milliseconds: for one map, compiled, in a batch; the median over batches; None for a floor.
     """
 
     model: str
     method: str
-    pictures: int
+    maps: int
     forwards: float | None
     milliseconds: float | None
     means: dict[str, float]
@@ -86,17 +84,16 @@ def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, 
         if subject.name in done:
             _show(subject, done[subject.name])
     where = _terminal.console()
-    units = len({(row["picture"], row["target"]) for row in rows})
-    rate = f"{units * len(done) / seconds:.1f} pictures and {len(rows) / seconds:.1f} maps a second"
     if done:
         where.print(
-            "metrics in %; best in bold; a forward pass stands for as many floating point operations of the model"
+            "in %, the best in bold; forward passes: operations for a map, in those of a run of the model"
         )
-    where.print(
-        f"{_several(units, 'picture')} × {_several(len(done), 'model')} in {seconds:.1f} s "
-        f"({rate if rows else 'none done'})",
-        markup=False,
+    what = f"{_several(len({row['picture'] for row in rows}), 'picture')} × {_several(len(done), 'model')}"
+    units = len({(row["model"], row["picture"], row["target"]) for row in rows})
+    rate = (
+        f"{units / seconds:.1f} images and {len(rows) / seconds:.1f} maps a second" if rows else "none done"
     )
+    where.print(f"{what} in {seconds:.1f} s ({rate})", markup=False)
     where.print(
         f"written to {job.out}: summary.csv, summary.json, pictures.csv{', figure.png' if done else ''}",
         markup=False,
@@ -140,7 +137,7 @@ def _line(subject: "Subject", name: str, rows: Sequence[Mapping]) -> Line:
     return Line(
         model=subject.name,
         method=name,
-        pictures=len(good),
+        maps=len(good),
         forwards=subject.forwards.get(name),
         milliseconds=statistics.median(times) if times else None,
         means=means,
@@ -168,10 +165,6 @@ def _show(subject: "Subject", lines: Sequence[Line]) -> None:
     ]
     columns = ("method", "forward\npasses", *titles, "ms per\nimage")
     table = _terminal.table(*columns, right=columns[1:], whole=("method",))
-    table.title = (
-        f"{subject.name}  [dim]layer {subject.layer}, {max(line.pictures for line in lines)} pictures[/]"
-    )
-    table.title_justify, table.title_style = "left", ""
     winners = {metric: best(lines, metric) for metric in metrics}
     for number, line in enumerate(lines):
         cells = [Text(line.method), Text("" if line.forwards is None else f"{line.forwards:.1f}")]
@@ -184,6 +177,8 @@ def _show(subject: "Subject", lines: Sequence[Line]) -> None:
         )
         table.add_row(*cells, style="dim" if line.forwards is None else "", end_section=floor_next)
     where = _terminal.console()
+    about = f"  layer {subject.layer}, {_several(max(line.maps for line in lines), 'map')} of each method"
+    where.print(Text.assemble((subject.name, "bold"), (about, "dim")), soft_wrap=True)
     where.print(table)
     for name, reason in subject.left_out.items():
         where.print(
@@ -211,7 +206,7 @@ def _write(
         for line in lines
     ]
     columns = [column for metric in measured for column in (metric, f"{metric}_error")]
-    _csv(job.out / "summary.csv", ["model", "method", "pictures", "forwards", "milliseconds", *columns], flat)
+    _csv(job.out / "summary.csv", ["model", "method", "maps", "forwards", "milliseconds", *columns], flat)
     content = {
         "run": {**job.run, "seconds": round(seconds, 3)},
         "models": [

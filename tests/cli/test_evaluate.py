@@ -294,7 +294,7 @@ def test_maps_that_are_not_finite(evaluate, folder, weights, tmp_path):
     assert result.code == 1, (result.crashed, result.text)
     assert "a.png: cifar_resnet20 gradcam: the model's output or the map is not finite" in result.error
     gradcam = result.lines[0]
-    assert (gradcam["pictures"], gradcam["insertion"]) == ("0", "")
+    assert (gradcam["maps"], gradcam["insertion"]) == ("0", "")
     assert result.pictures[0]["insertion"] == ""
 
 
@@ -380,3 +380,18 @@ def told(result, message):
     assert last.startswith("Error: ")
     assert message in last
     assert not result.out.exists()
+
+
+@pytest.mark.realdata
+def test_cam_points_at_real_objects(jaxcam_command, data, tmp_path):
+    boxes = data / "boxes" / "ilsvrc_val"
+    net = ("--model", "squeezenet1_1", "--weights", data / "weights" / "squeezenet1_1.pth", "--method", "cam")
+    result = jaxcam_command(
+        "evaluate", boxes / "images", *net, "--boxes", boxes / "boxes.json", "--metric", "pointing_game",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert result.code == 0, (result.crashed, result.text)
+    lines = csv.DictReader((tmp_path / "out" / "summary.csv").read_text().splitlines())
+    hits = {line["method"]: float(line["pointing_game"]) for line in lines}
+    assert hits["cam"] >= 0.95
+    assert hits["cam"] > hits["centre"] > hits["random"] > hits["ones"] == 0
