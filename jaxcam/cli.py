@@ -1,6 +1,7 @@
 """The command line. A command imports what it needs when it runs, so that `--help` waits for nothing."""
 
 import json as jsonlib
+import os
 from pathlib import Path
 
 import click
@@ -8,6 +9,9 @@ import click
 from . import __version__
 from . import _cli_options as options
 from ._cli_options import FOLDER_OR_FILE, Mistake, end, told
+
+# XLA calls LAPACK from threads of its own; a second pool inside LAPACK only makes them wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
