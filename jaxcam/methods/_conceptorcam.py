@@ -26,7 +26,7 @@ def conceptorcam(
     target: Target = None,
     *,
     base: Callable | str = gradcam,
-    aperture: Number = 1.0,
+    aperture: Number = 2.0,
     combine: str = "or",
     negatives: int = 3,
     fuse: Fuse | None = None,
@@ -93,7 +93,7 @@ def conceptorcam(
     return evidence(and_not(sides[0].positive, against), sides[0].Z).reshape(every.shape[1:3])
 
 
-def conceptor_fuse(*, aperture: Number = 1.0, combine: str = "or", fuse: Fuse = channel_sum) -> Fuse:
+def conceptor_fuse(*, aperture: Number = 2.0, combine: str = "or", fuse: Fuse = channel_sum) -> Fuse:
     """Conceptor-CAM as the `fuse` of any method: evidence `(h, w, K)` -> raw map `(h, w)`.
 
     `gradcam(probe, image, target, fuse=conceptor_fuse())` is `conceptorcam(probe, image, target, base=gradcam)`. What

@@ -95,7 +95,7 @@ def test_the_base_map_can_be_another(x64):
     probe, image, A, G = analytic()
     E = G[0] * A
     raw = conceptorcam(probe, image, 0, base="hirescam", fuse=lambda E: jnp.max(E, axis=-1), combine="and")
-    np.testing.assert_allclose(raw, formula(E, "and", 1.0, E.max(axis=-1)), atol=1e-9)
+    np.testing.assert_allclose(raw, formula(E, "and", 2.0, E.max(axis=-1)), atol=1e-9)
 
 
 def evidence(seed=0, shape=(4, 5, 30)):
@@ -116,7 +116,7 @@ def test_where_the_base_map_is_flat_the_positive_conceptor_stands_alone(kind, co
     constant = lambda E: jnp.ones(E.shape[:2]) if kind == "flat" else jnp.sum(E, axis=-1)  # noqa: E731
     raw = conceptor_fuse(combine=combine, fuse=constant)(E)
     Z = scaled(np.asarray(E, np.float64).reshape(-1, 30).T)
-    expected = share(conceptor(Z, np.ones(20), 1.0), Z).reshape(4, 5)
+    expected = share(conceptor(Z, np.ones(20), 2.0), Z).reshape(4, 5)
     np.testing.assert_allclose(raw, expected, atol=2e-6)
 
 
@@ -198,9 +198,9 @@ def test_every_way_to_combine_maps_over_images_and_classes(combine):
 
 
 def test_equal_fuses_compare_equal():
-    assert conceptor_fuse(aperture=2.0, combine="and") == conceptor_fuse(aperture=2.0, combine="and")
-    assert hash(conceptor_fuse()) == hash(conceptor_fuse(aperture=1.0))
-    assert conceptor_fuse() != conceptor_fuse(aperture=2.0)
+    assert conceptor_fuse(aperture=3.0, combine="and") == conceptor_fuse(aperture=3.0, combine="and")
+    assert hash(conceptor_fuse()) == hash(conceptor_fuse(aperture=2.0))
+    assert conceptor_fuse() != conceptor_fuse(aperture=1.0)
 
 
 def test_an_aperture_may_be_an_argument_of_the_compiled_program():
