@@ -1,5 +1,6 @@
 """Every test runs under strict dtype and rank promotion, and with warnings as errors."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -9,6 +10,14 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_runtest_setup(item):
+    """A parity test needs the other side."""
+    if item.get_closest_marker("parity"):
+        for name in ("torch", "torchvision"):
+            if importlib.util.find_spec(name) is None:
+                pytest.skip(f"{name} is not installed: see the parity extra")
 
 
 @pytest.hookimpl(wrapper=True)

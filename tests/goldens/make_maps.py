@@ -2,7 +2,7 @@
 
     PYTHONPATH=.:tests python tests/goldens/make_maps.py
 
-It needs torch, torchvision and pytorch-grad-cam; tests/methods/test_goldens.py, which reads the file, needs none.
+It needs torch, torchvision and pytorch-grad-cam; tests/methods/test_golden_maps.py, which reads the file, needs none.
 The layer is one whose activations have both signs, where all methods differ; torch runs in float64.
 """
 
