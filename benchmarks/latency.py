@@ -130,7 +130,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "latency.md")
     parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -150,7 +151,7 @@ def main():
         "| method | batch | | ms per image | times | compile (s) | peak (MB) |",
         "|---|---:|---|---:|---:|---:|---:|",
     ]
-    for method in METHODS:
+    for method in options.methods:
         for batch in options.batches:
             for row in measure(options.model, method, batch, options.rounds):
                 cells = (method, batch, *(row[key] for key in ("side", "ms", "ratio", "first", "peak")))

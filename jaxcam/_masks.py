@@ -107,9 +107,11 @@ def cover(image: Image, *, baseline: str = "zero", align_corners: bool = False) 
     fill = choose("baseline", baseline, BASELINES)(jnp.asarray(image))
     enlarge = resize_corners if align_corners else resize
 
+    picture, size = jnp.asarray(image), (image.shape[0], image.shape[1])
+
     def behind(mask):
-        shown = normalise(enlarge(mask, image.shape[:2]))[..., None].astype(image.dtype)
-        return image * shown if fill is None else image * shown + fill * (1 - shown)
+        shown = normalise(enlarge(mask, size))[..., None].astype(picture.dtype)
+        return picture * shown if fill is None else picture * shown + fill * (1 - shown)
 
     return behind
 

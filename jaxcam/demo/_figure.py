@@ -75,7 +75,9 @@ def _enlarge(values):
 
     planes = [values] if values.ndim == 2 else np.moveaxis(values, -1, 0)
     large = [
-        Image.fromarray(np.asarray(plane, np.float32)).resize((PANEL, PANEL), Image.Resampling.BICUBIC)
+        np.asarray(
+            Image.fromarray(np.asarray(plane, np.float32)).resize((PANEL, PANEL), Image.Resampling.BICUBIC)
+        )
         for plane in planes
     ]
     return np.clip(np.squeeze(np.stack(large, -1)), 0, 1)

@@ -1,6 +1,7 @@
 """Glyphs in soft ink: the digits of the data set, marks that are no digits, and glyphs turned and sheared."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -33,7 +34,7 @@ def sample(glyphs, chosen, *, turn, scale, shear=0.0, narrow=1.0):
 @cache
 def digits(split):
     """The split's digits as soft ink `(n, cell, cell)` with an empty rim, and their classes."""
-    data = load_digits()
+    data: Any = load_digits()
     order = np.random.default_rng(0).permutation(len(data.images))
     cut = int(len(order) * _TEST_SHARE)
     part = order[:cut] if split == "test" else order[cut:]

@@ -204,4 +204,5 @@ def _fuse_of(base: Callable) -> Fuse:
     option = inspect.signature(base).parameters.get("fuse")
     if option is None:
         raise ValueError(f"the base method {getattr(base, '__name__', base)} has no option `fuse`")
-    return option.default if callable(option.default) else channel_sum
+    default: Any = option.default
+    return default if callable(default) else channel_sum

@@ -58,7 +58,7 @@ def formula(E, combine, aperture, base=None):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("combine", COMBINE)
-@pytest.mark.parametrize("aperture", [0.3, 1.0, 5.0])
+@pytest.mark.parametrize("aperture", [0.3, 5.0])
 def test_equals_the_formula(combine, aperture, shape, x64):
     probe, image, A, G = analytic(**SHAPES[shape])
     E = G[1].mean(axis=(0, 1)) * A
@@ -80,15 +80,24 @@ def test_classes_equals_the_formula(negatives, shape, x64):
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_it_is_the_fuse_of_any_base(base):
-    probe, image = small(), jnp.asarray(images(1)[0])
+def test_it_is_the_fuse_of_any_base(base, x64):
+    probe, image, *_ = analytic()
     own = {"eigencam": jaxcam.principal_component, "eigengradcam": jaxcam.principal_component}
-    fuse = conceptor_fuse(aperture=2.0, combine="mean", fuse=own.get(base, jaxcam.channel_sum))
+    fuse = conceptor_fuse(aperture=3.0, combine="mean", fuse=own.get(base, jaxcam.channel_sum))
     expected = jaxcam.METHODS[base](probe, image, 2, fuse=fuse)
-    for given in (base, jaxcam.METHODS[base], functools.partial(jaxcam.METHODS[base])):
-        raw = conceptorcam(probe, image, 2, base=given, aperture=2.0, combine="mean")
-        np.testing.assert_allclose(raw, expected, atol=1e-6)
-    assert np.ptp(expected) > 0.01
+    raw = conceptorcam(probe, image, 2, base=base, aperture=3.0, combine="mean")
+    np.testing.assert_allclose(raw, expected, atol=1e-9)
+    assert np.ptp(expected) > 1e-3
+
+
+def test_a_base_is_a_name_a_function_or_one_with_options(x64):
+    probe, image, *_ = analytic()
+    maps = [
+        conceptorcam(probe, image, 1, base=base)
+        for base in ("abscam", jaxcam.abscam, functools.partial(jaxcam.abscam, phase=1))
+    ]
+    np.testing.assert_array_equal(maps[0], maps[1])
+    assert np.abs(maps[0] - maps[2]).max() > 1e-3
 
 
 def test_the_base_map_can_be_another(x64):
@@ -120,38 +129,45 @@ def test_where_the_base_map_is_flat_the_positive_conceptor_stands_alone(kind, co
     np.testing.assert_allclose(raw, expected, atol=2e-6)
 
 
+EDGES = {
+    "zero": np.zeros((4, 5, 30), np.float32),
+    "constant": np.ones((4, 5, 30), np.float32),
+    "one position": evidence() * (np.arange(20).reshape(4, 5, 1) == 7).astype(np.float32),
+    "one channel": evidence() * (np.arange(30) == 3).astype(np.float32),
+    "alike": np.abs(evidence()[:1, :1]) * np.arange(20, dtype=np.float32).reshape(4, 5, 1),
+    **FLAT,
+}
+
+
 @pytest.mark.parametrize("combine", COMBINE)
-@pytest.mark.parametrize("kind", ["zero", "constant", "one position", "one channel", "alike", *FLAT])
-def test_edges_have_no_nan(kind, combine):
-    E = {
-        "zero": np.zeros((4, 5, 30), np.float32),
-        "constant": np.ones((4, 5, 30), np.float32),
-        "one position": evidence() * (np.arange(20).reshape(4, 5, 1) == 7),
-        "one channel": evidence() * (np.arange(30) == 3),
-        "alike": np.abs(evidence()[:1, :1]) * np.arange(20, dtype=np.float32).reshape(4, 5, 1),
-        **FLAT,
-    }[kind].astype(np.float32)
+def test_edges_have_no_nan(combine):
     fuse = conceptor_fuse(combine=combine)
-    raw, slope = jax.value_and_grad(lambda E: jnp.sum(fuse(E) ** 2))(jnp.asarray(E))
-    assert np.isfinite(raw)
-    assert np.isfinite(slope).all()
-    seen = np.asarray(fuse(jnp.asarray(E)))
-    assert np.isfinite(seen).all()
-    if combine != "position":
-        assert seen.min() >= 0
-        assert seen.max() <= 1 + 1e-6
-    dead = np.all(E == 0, axis=-1)
-    np.testing.assert_array_equal(seen[dead], 0)
+
+    def value(E):
+        raw = fuse(E)
+        return jnp.sum(raw**2), raw
+
+    both = jax.jit(jax.grad(value, has_aux=True))
+    for kind, E in EDGES.items():
+        slope, raw = both(E)
+        assert np.isfinite(raw).all(), kind
+        assert np.isfinite(slope).all(), kind
+        np.testing.assert_array_equal(np.asarray(raw)[np.all(E == 0, axis=-1)], 0, err_msg=kind)
+        if combine != "position":
+            assert raw.min() >= 0, kind
+            assert raw.max() <= 1 + 1e-6, kind
 
 
-@pytest.mark.parametrize("combine", COMBINE)
-def test_gradient_equals_finite_differences(combine, x64):
+@pytest.mark.parametrize(
+    ("combine", "shape"),
+    [("or", (3, 4, 20)), ("or", (4, 5, 6)), ("mean", (3, 4, 20)), ("position", (4, 5, 6))],
+)
+def test_gradient_equals_finite_differences(combine, shape, x64):
     rng = np.random.default_rng(1)
-    for shape in ((3, 4, 20), (4, 5, 6)):
-        E, weight, direction = (jnp.asarray(rng.normal(size=shape)) for _ in range(3))
-        value = lambda E: jnp.sum(weight[..., 0] * conceptor_fuse(combine=combine)(E))  # noqa: B023, E731
-        expected = (value(E + 1e-6 * direction) - value(E - 1e-6 * direction)) / 2e-6
-        np.testing.assert_allclose(jnp.vdot(jax.grad(value)(E), direction), expected, rtol=1e-5)
+    E, weight, direction = (jnp.asarray(rng.normal(size=shape)) for _ in range(3))
+    value = lambda E: jnp.sum(weight[..., 0] * conceptor_fuse(combine=combine)(E))  # noqa: E731
+    expected = (value(E + 1e-6 * direction) - value(E - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(jnp.vdot(jax.grad(value)(E), direction), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("combine", COMBINE)
@@ -183,14 +199,12 @@ def test_bfloat16_evidence_is_widened():
     np.testing.assert_allclose(raw, conceptor_fuse()(E.astype(jnp.float32)), atol=1e-6)
 
 
-@pytest.mark.parametrize("combine", [*COMBINE, "classes"])
+@pytest.mark.parametrize("combine", ["mean", "position", "classes"])
 def test_every_way_to_combine_maps_over_images_and_classes(combine):
     probe, batch = small(), images(2)
-    method = functools.partial(conceptorcam, combine=combine, base=jaxcam.layercam)
+    method = jax.jit(functools.partial(conceptorcam, combine=combine, base=jaxcam.layercam))
     targets = np.array([[0, 3], [2, 1]])
-    looped = [
-        [method(probe, x, int(c)) for c in row] for x, row in zip(jnp.asarray(batch), targets, strict=True)
-    ]
+    looped = [[method(probe, x, c) for c in row] for x, row in zip(jnp.asarray(batch), targets, strict=True)]
     maps = jaxcam.explain(
         probe, batch, targets, method=conceptorcam, combine=combine, base=jaxcam.layercam, raw=True
     )
