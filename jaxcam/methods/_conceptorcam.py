@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -204,5 +204,4 @@ def _fuse_of(base: Callable) -> Fuse:
     option = inspect.signature(base).parameters.get("fuse")
     if option is None:
         raise ValueError(f"the base method {getattr(base, '__name__', base)} has no option `fuse`")
-    default: Any = option.default
-    return default if callable(default) else channel_sum
+    return cast(Fuse, option.default) if callable(option.default) else channel_sum
