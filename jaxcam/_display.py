@@ -26,6 +26,7 @@ def display(raw: Maps, *, size: tuple[int, int] | None = None) -> Float[Array, "
 def normalise(maps: Maps) -> Float[Array, "*n h w"]:
     """`N(m) = (m - min m) / (max m - min m)` of each map; zeros where a map is constant or holds no finite range.
 
+    Maps `(..., h, w)` -> `(..., h, w)`, in [0, 1].
     A map counts as constant where its range is within rounding (8 units in the last place) of its largest value.
     """
     low = jnp.min(maps, axis=(-2, -1), keepdims=True)

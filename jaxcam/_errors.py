@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> str:
@@ -11,3 +12,10 @@ def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> st
     guess = f"; did you mean {near[0]!r}?" if near else "."
     rest = f", ... ({len(names)} in all)" if len(names) > show else ""
     return f"no {kind} {name!r}{guess} There are: {', '.join(names[:show])}{rest}"
+
+
+def choose(kind: str, name: str, known: Any, *, show: int = 12) -> Any:
+    """`known[name]`, or `name` itself where `known` is a tuple of names; a ValueError names the nearest match."""
+    if name not in known:
+        raise ValueError(unknown(kind, name, known, show=show))
+    return known[name] if isinstance(known, dict) else name

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from . import _targets
 from ._display import display
-from ._errors import unknown
+from ._errors import choose, unknown
 from ._masks import default_chunk
 from ._probe import Image, Probe
 from .methods import METHODS, gradcam
@@ -109,11 +109,7 @@ def _explain(probe, images, targets, arrays, *, axis, method, static, size, chun
 
 
 def _method(method: Callable | str) -> Callable:
-    if callable(method):
-        return method
-    if method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS, show=99))
-    return METHODS[method]
+    return method if callable(method) else choose("method", method, METHODS, show=99)
 
 
 def _options(method: Callable, options: dict[str, Any], chunk: int | None, images: Array) -> dict[str, Any]:
@@ -134,8 +130,6 @@ def _options(method: Callable, options: dict[str, Any], chunk: int | None, image
 
 
 def _images(images: Any) -> Array:
-    if isinstance(images, jax.core.Tracer):
-        return images
     if not hasattr(images, "dtype"):
         images = np.asarray(images)
     if images.ndim != 4:
@@ -148,6 +142,8 @@ def _images(images: Any) -> Array:
             f"images must be of floating point, preprocessed for the model (see jaxcam.models.preprocess); "
             f"got dtype {images.dtype}"
         )
+    if isinstance(images, jax.core.Tracer):
+        return images  # its values are not known yet
     numpy = jnp if isinstance(images, jax.Array) else np
     finite = np.asarray(numpy.isfinite(images).all(axis=(1, 2, 3)))
     if not finite.all():

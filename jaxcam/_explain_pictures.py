@@ -13,7 +13,7 @@ from flax import nnx
 
 from . import models
 from ._arguments import check_folder, parse_option, within_memory
-from ._errors import unknown
+from ._errors import choose, unknown
 from ._gallery import Gallery
 from ._index import describe_weights, versions, write_index
 from ._labels import labels_for, parse_targets
@@ -59,8 +59,7 @@ def prepare(
     """
     preprocess = models.preprocess(model)
     layer = layer or models.default_layer(model)
-    if method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS, show=99))
+    choose("method", method, METHODS, show=99)
     options = dict(parse_option(METHODS[method], text) for text in option)
     _check_colormap(colormap)
     check_folder(out, overwrite)

@@ -12,7 +12,10 @@ Evidence = Float[Array | np.ndarray, "h w K"]
 
 
 def channel_sum(evidence: Evidence) -> Float[Array, "h w"]:
-    """The sum over channels, `M = Σ_k E_k`: what a CAM does unless told otherwise."""
+    """The sum over channels, `M = Σ_k E_k`: evidence `(h, w, K)` -> map `(h, w)`, in every CAM unless told otherwise.
+
+    Source: Zhou et al. 2016, arXiv 1512.04150 [paper].
+    """
     return jnp.sum(evidence, axis=-1)
 
 

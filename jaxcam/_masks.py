@@ -14,20 +14,13 @@ from jaxtyping import Array, Bool, Float
 
 from . import _targets
 from ._display import normalise, resize
-from ._errors import unknown
+from ._errors import choose
 from ._probe import Image, Probe, widen
 from ._targets import Target
 
 Read = Callable[[Any], Array]
 SCORES = ("softmax", "logit")
 _PIXELS = 16 * 224 * 224  # of masked image that are forwarded at once, unless a caller says otherwise
-
-
-def choose(kind: str, name: str, known: Any) -> Any:
-    """`known[name]`, or `name` itself where `known` is a tuple of names; a ValueError names the nearest match."""
-    if name not in known:
-        raise ValueError(unknown(kind, name, known))
-    return known[name] if isinstance(known, dict) else name
 
 
 def reader(output: Any, target: Target, score: str) -> Read:

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
@@ -66,8 +67,6 @@ def class_index(target: Any, classes: int) -> Any:
 
 def check_classes(targets: Any, classes: int) -> None:
     """Raises ValueError naming the first class index outside `0 .. classes - 1`."""
-    import numpy as np
-
     values = np.asarray(targets).ravel()
     if values.dtype.kind not in "iu":
         raise TypeError(f"class indices must be integers; got dtype {values.dtype}")
@@ -108,7 +107,10 @@ def top(k: int) -> Top:
 
 
 def probability(index: Any) -> Partial:
-    """Softmax probability of class `index`. HiResCAM's completeness holds for logits, not for this."""
+    """Softmax probability of class `index`, a scalar of logits `(classes,)`.
+
+    HiResCAM's completeness holds for logits, not for this.
+    """
     return Partial(_probability, jnp.asarray(index))
 
 
@@ -117,7 +119,7 @@ def _probability(index: Array, output: Array) -> Array:
 
 
 def difference(index: Any, other: Any) -> Partial:
-    """Logit of class `index` minus the logit of class `other`: why this class and not that one."""
+    """Logit of class `index` minus the logit of class `other`, of logits `(classes,)`: why one and not the other."""
     return Partial(_difference, jnp.asarray(index), jnp.asarray(other))
 
 

@@ -5,6 +5,18 @@ from collections.abc import Callable
 import _torchvision
 import numpy as np
 
+# Our name of a method, and pytorch-grad-cam's
+PEERS = {
+    "gradcam": "GradCAM",
+    "gradcam_elementwise": "GradCAMElementWise",
+    "gradcampp": "GradCAMPlusPlus",
+    "xgradcam": "XGradCAM",
+    "layercam": "LayerCAM",
+    "hirescam": "HiResCAM",
+    "eigencam": "EigenCAM",
+    "eigengradcam": "EigenGradCAM",
+}
+
 
 def shapes(name: str, num_classes: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes in the state_dict of one of torchvision's models; nothing is allocated."""

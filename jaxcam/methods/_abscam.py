@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _display
+from .._errors import choose
 from .._fuse import Fuse, channel_sum
-from .._masks import SCORES, choose, cover, reader, score_masks, settle
+from .._masks import SCORES, cover, reader, score_masks, settle
 from .._probe import Image, Probe
 from .._targets import Target
 

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _display
+from .._errors import choose
 from .._fuse import Fuse, channel_sum
 from .._kmeans import kmeans
-from .._masks import choose, reader, score_masks, varies
+from .._masks import reader, score_masks, varies
 from .._probe import Image, Probe, widen
 from .._targets import Target
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .. import _targets
 from .._display import normalise
-from .._errors import unknown
+from .._errors import choose, unknown
 from .._factors import dot
 from .._fuse import Fuse, channel_sum
 from .._probe import Image, Probe, widen
@@ -195,9 +195,7 @@ def _base(base: Callable | str) -> Callable:
         return base
     from . import METHODS  # this method is in the table itself
 
-    if base not in METHODS:
-        raise ValueError(unknown("base method", base, METHODS, show=99))
-    return METHODS[base]
+    return choose("base method", base, METHODS, show=99)
 
 
 def _fuse_of(base: Callable) -> Fuse:

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._errors import choose
 from .._fuse import Fuse, channel_sum
-from .._masks import choose, reader, score_masks
+from .._masks import reader, score_masks
 from .._probe import Image, Probe, widen
 from .._targets import Target
 

@@ -12,20 +12,11 @@ from pathlib import Path
 import numpy as np
 import reference
 import synthetic
+from reference import PEERS
 
 FILE = Path(__file__).with_name("maps.npz")
 MODEL, LAYER, CLASSES, SIZE = "resnet18", "layer3.1.conv2", 8, (97, 113)
 TARGETS = [1, 6, 3]
-PEERS = {
-    "gradcam": "GradCAM",
-    "gradcam_elementwise": "GradCAMElementWise",
-    "gradcampp": "GradCAMPlusPlus",
-    "xgradcam": "XGradCAM",
-    "layercam": "LayerCAM",
-    "hirescam": "HiResCAM",
-    "eigencam": "EigenCAM",
-    "eigengradcam": "EigenGradCAM",
-}
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from _torchvision import load as load_torchvision
+from reference import PEERS
 
 import converters
 import jaxcam
@@ -13,16 +14,6 @@ from jaxcam import models
 
 pytestmark = [pytest.mark.parity, pytest.mark.realdata, pytest.mark.usefixtures("exact")]
 
-PEERS = {
-    "gradcam": "GradCAM",
-    "gradcam_elementwise": "GradCAMElementWise",
-    "gradcampp": "GradCAMPlusPlus",
-    "xgradcam": "XGradCAM",
-    "layercam": "LayerCAM",
-    "hirescam": "HiResCAM",
-    "eigencam": "EigenCAM",
-    "eigengradcam": "EigenGradCAM",
-}
 PICTURES = 12
 LAYERS = {"squeezenet1_1": "features", "mobilenet_v2": "features"}
 
