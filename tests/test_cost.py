@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 import jaxcam
-from jaxcam import models
+from jaxcam import _flops, models
 
 IMAGE = jax.ShapeDtypeStruct((224, 224, 3), jnp.float32)
 
@@ -55,3 +55,11 @@ def test_explain_runs_the_model_once_for_maps_targets_and_output(model, forward)
 
     cost = flops(program, jaxcam.probe(model, "layer4"), jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32))
     assert cost / forward <= 1.05
+
+
+def test_traced_count_leaves_out_what_a_loop_never_runs(model):
+    probe = jaxcam.probe(model, "layer4")
+    once = _flops.flops(lambda p, x: p(x)[0], probe, IMAGE)
+    ablation = _flops.flops(lambda p, x: jaxcam.ablationcam(p, x, 0, chunk=16), probe, IMAGE)
+    heads = 2048 * 2 * 2048 * 1000  # a linear layer for each of 2048 channels
+    assert once + heads <= ablation <= 1.01 * (once + heads)
