@@ -1,107 +1,117 @@
-"""The papers' claims, measured: `python benchmarks/papers.py --data FOLDER`, then `--report`.
+"""The papers' claims, measured: `channel_scores.py`, then `papers.py --data FOLDER`, then `papers.py --report`.
 
 Faithfulness: the 100 ImageNet pictures, centre crop, each network's own most likely class. Localisation: the pictures
 with boxes, squeezed whole into the square, the labelled class. One row a picture, network and method goes to
-results/papers.csv as soon as a method is done; a second run goes on where the first stopped.
+results/papers.csv as soon as a method is done; a second run goes on where the first stopped. Time (one picture, after
+compiling, median of three) and cost (forward passes, by floating point operations) are measured once a network and
+method. Score-CAM and the second phase of Abs-CAM are made from the scores that `channel_scores.py` kept; that these
+maps are those of `jaxcam.scorecam` and `jaxcam.abscam` is checked on the picture that is timed.
 """
 
 import argparse
 import csv
 import functools
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from PIL import Image
+from channel_scores import kept
+from evidence import BASES, SCORED, VARIANTS, evidence_by
+from pictures import NETWORKS, Pictures
 
-import converters
 import jaxcam
-from jaxcam import metrics, models
+from jaxcam import METHODS, metrics
+from jaxcam._flops import flops
 from jaxcam.methods._conceptorcam import conceptor_fuse
 
 ROWS = Path(__file__).parent / "results" / "papers.csv"
-NETWORKS = {"squeezenet1_1": "features", "mobilenet_v2": "features"}
-PLAIN = ("eigencam", "eigengradcam", "gradcam_elementwise", "ablationcam", "clustercam", "clustercam hard")
-BASES = ("gradcam", "gradcampp", "layercam", "xgradcam", "hirescam", "abscam phase 1", "scorecam", "abscam")
-OPTIONS = {
-    "abscam phase 1": ("abscam", {"phase": 1}),
-    "clustercam hard": (
-        "clustercam",
-        {"merge": "hard", "normalise": "raw", "score": "softmax", "clusters": 10},
-    ),
+HARD = {"merge": "hard", "normalise": "raw", "score": "softmax", "clusters": 10}
+PLAIN = {
+    "eigencam": ("eigencam", {}),
+    "eigengradcam": ("eigengradcam", {}),
+    "gradcam_elementwise": ("gradcam_elementwise", {}),
+    "ablationcam": ("ablationcam", {}),
+    "abscam single": ("abscam", {"merge": "single"}),
+    "clustercam": ("clustercam", {}),
+    "clustercam hard": ("clustercam", HARD),
 }
-FAITH = ("average_drop", "average_increase", "insertion", "deletion", "complexity")
+LABELS = (*BASES, *VARIANTS, *PLAIN)
+FAITH = ("average_drop", "average_increase", "average_gain", "insertion", "deletion", "complexity")
+AGAIN = ("road", "coherency", "adcc")
 POINT = ("pointing_game", "energy_pointing_game")
-COLUMNS = ("network", "set", "method", "picture", *FAITH, *POINT, "ms")
+COLUMNS = ("network", "set", "method", "picture", *FAITH, *AGAIN, *POINT, "forwards", "ms")
 BATCH = 10
+FEW = 5  # ROAD, coherency and ADCC of each fifth picture
 
 
-def evidence_of_channels(evidence):
-    return evidence
+@functools.cache
+def explainer(label: str) -> Callable:
+    """Jitted `(probe, image, target, scores) -> {label: displayed map}`; a base brings its conceptor map, and a control:
+    the base map raised to the power that makes it as bright as the conceptor map."""
+    name, options = (BASES | VARIANTS | PLAIN)[label]
+
+    def explain(probe, image, target, scores):
+        size = image.shape[:2]
+        show = functools.partial(jaxcam.display, size=size)
+        if label in PLAIN:
+            return {label: show(METHODS[name](probe, image, target, **options))}
+        evidence = evidence_by(label, probe, image, target, scores)
+        plain = show(jaxcam.channel_sum(evidence))
+        if label not in BASES:
+            return {label: plain}
+        conceptor = show(conceptor_fuse()(evidence))
+        bright = {f"{label}, as bright": brightened(plain, jnp.mean(conceptor))}
+        return {label: plain, f"conceptorcam over {label}": conceptor} | bright
+
+    return jax.jit(explain)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def fused(evidence, fuse, size):
-    return jaxcam.display(jax.vmap(fuse)(evidence), size=size)
+def brightened(shown, mean):
+    """`shown ** power` of the given mean (bisection; the power is at least 1/64)."""
+
+    def halve(_, ends):
+        middle = (ends[0] + ends[1]) / 2
+        dark = jnp.mean(shown ** (2.0**-middle)) < mean
+        return jnp.where(dark, middle, ends[0]), jnp.where(dark, ends[1], middle)
+
+    low, _ = jax.lax.fori_loop(0, 20, halve, (jnp.float32(-2), jnp.float32(6)))
+    return shown ** (2.0**-low)
 
 
-def maps_of(name: str, probe, images, targets) -> Iterator[tuple[str, np.ndarray, float]]:
-    """(label, displayed maps, milliseconds an image) of one method; a base also gives its conceptor map."""
-    method, options = OPTIONS.get(name, (name, {}))
-    base = name in BASES
-    if base:
-        options = options | {"fuse": evidence_of_channels, "raw": True}
-    results, seconds = [], []
-    for start in range(0, len(images), BATCH):
-        part = slice(start, start + BATCH)
+def maps_of(label: str, pictures: Pictures) -> dict[str, np.ndarray]:
+    """Displayed maps `(N, H, W)` by label."""
+    stored = kept(pictures.network, pictures.kind) if label in SCORED else {}
+    explain, found = explainer(label), []
+    for number, name in enumerate(pictures.names):
+        scores = stored[name.replace("/", " ")] if label in SCORED else None
+        found.append(explain(pictures.probe, pictures.images[number], int(pictures.targets[number]), scores))
+    return {key: np.stack([np.asarray(each[key]) for each in found]) for key in found[0]}
+
+
+def cost(label: str, pictures: Pictures) -> tuple[float, float]:
+    """(forward passes, milliseconds) of the method's own map of one picture."""
+    name, options = (BASES | VARIANTS | PLAIN)[label]
+    probe, image, target = pictures.probe, pictures.images[0], int(pictures.targets[0])
+
+    def explain(probe, image):
+        return METHODS[name](probe, image, target, **options)
+
+    passes = flops(explain, probe, image) / flops(lambda p, x: p(x)[0], probe, image)
+    run = jax.jit(explain)
+    result = run(probe, image).block_until_ready()
+    times = []
+    for _ in range(3):
         began = time.perf_counter()
-        batch = jaxcam.explain(probe, images[part], targets[part], method=method, **options)
-        results.append(np.asarray(batch))
-        seconds.append((time.perf_counter() - began) / len(results[-1]))
-    ms = 1e3 * float(np.median(seconds))
-    size = images.shape[1:3]
-    if not base:
-        yield name, np.concatenate(results), ms
-        return
-    for label, fuse in ((name, jaxcam.channel_sum), (f"conceptorcam over {name}", conceptor_fuse())):
-        yield label, np.concatenate([np.asarray(fused(each, fuse, size)) for each in results]), ms
-
-
-def floors(images) -> Iterator[tuple[str, np.ndarray, float]]:
-    for label, maps in metrics.floors(len(images), images.shape[1:3], key=jax.random.key(0)).items():
-        yield label, np.asarray(maps), 0.0
-
-
-def faithful(data: Path, preprocess):
-    """The ImageNet pictures: names, images, no targets yet, no boxes."""
-    files = sorted((data / "images").iterdir())
-    return (
-        [each.name for each in files],
-        np.stack([preprocess(Image.open(each)) for each in files]),
-        None,
-        None,
-    )
-
-
-def boxed(data: Path, preprocess):
-    """The pictures with boxes: names, images, labelled classes, boxes in pixels of the image."""
-    names, images, targets, boxes = [], [], [], []
-    for folder in ("kangaroo", "ilsvrc_val"):
-        for row in json.loads((data / "boxes" / folder / "boxes.json").read_text()):
-            try:
-                picture = Image.open(data / "boxes" / folder / row["file"])
-                images.append(preprocess(picture, crop=False))
-            except OSError:
-                continue  # one file is truncated
-            height, width = images[-1].shape[:2]
-            scale = np.array([width / row["width"], height / row["height"]] * 2)
-            names.append(f"{folder}/{Path(row['file']).name}")
-            targets.append(row["imagenet"][0])
-            boxes.append((np.array(row["boxes"], float) * scale).tolist())
-    return names, np.stack(images), np.array(targets), boxes
+        run(probe, image).block_until_ready()
+        times.append(1e3 * (time.perf_counter() - began))
+    if label in SCORED:
+        scores = kept(pictures.network, pictures.kind)[pictures.names[0]]
+        shown = explainer(label)(probe, image, target, scores)[label]
+        np.testing.assert_allclose(shown, jaxcam.display(result, size=image.shape[:2]), atol=1e-4)
+    return passes, float(np.median(times))
 
 
 def measure(data: Path, steps: int, only: set[str]) -> None:
@@ -112,72 +122,76 @@ def measure(data: Path, steps: int, only: set[str]) -> None:
     else:
         ROWS.parent.mkdir(exist_ok=True)
         ROWS.write_text(",".join(COLUMNS) + "\n")
-    for name in (*BASES[:-2], *PLAIN, *BASES[-2:]):  # the slow ones last
-        for network, layer in NETWORKS.items():
-            if only and name not in only:
-                continue
-            probe, preprocess = prepared(network, layer, data)
-            for kind, load in (("imagenet", faithful), ("boxes", boxed)):
-                if (network, kind, name) in done:
+    load = functools.cache(functools.partial(Pictures, data=data))
+    for label in ("floors", *LABELS):
+        for network in NETWORKS:
+            for kind in ("imagenet", "boxes"):
+                if (network, kind, {"floors": "random"}.get(label, label)) in done or (
+                    only and label not in only
+                ):
                     continue
-                names, images, targets, boxes = loaded(network, kind, load, data, preprocess)
-                if targets is None:
-                    targets = most_likely(probe, images)
-                makers = [maps_of(name, probe, images, targets)]
-                if name == BASES[0]:
-                    makers.append(floors(images))
-                for maker in makers:
-                    for label, maps, ms in maker:
-                        values = score(kind, probe, images, targets, maps, boxes, steps)
-                        write(network, kind, label, names, values, ms)
-                        means = "  ".join(f"{key} {np.mean(each):.3f}" for key, each in values.items())
-                        print(f"{network} {kind} {label}: {means}  {ms:.0f} ms", flush=True)
+                pictures = load(network, kind)
+                if label == "floors":
+                    shape = len(pictures.names), pictures.images.shape[1:3]
+                    made, price = metrics.floors(*shape, key=jax.random.key(0)), {}
+                else:
+                    made = maps_of(label, pictures)
+                    price = {label: cost(label, pictures)} if kind == "imagenet" else {}
+                rows = []
+                for each, maps in made.items():
+                    values = score(pictures, label, each, np.asarray(maps), steps)
+                    passes, ms = price.get(each, ("", ""))
+                    rows += rows_of(pictures, each, values, passes, ms)
+                    means = "  ".join(f"{key} {np.nanmean(value):.3f}" for key, value in values.items())
+                    print(f"{network} {kind} {each}: {means}  {passes} passes  {ms} ms", flush=True)
+                with ROWS.open("a", newline="") as file:
+                    csv.DictWriter(file, COLUMNS).writerows(rows)
 
 
-@functools.cache
-def prepared(network, layer, data):
-    model = converters.load(network, data / "weights" / f"{network}.pth")
-    return jaxcam.probe(model, layer), models.preprocess(network)
-
-
-@functools.cache
-def loaded(network, kind, load, data, preprocess):
-    return load(data, preprocess)
-
-
-def most_likely(probe, images):
-    output = jax.jit(jax.vmap(lambda p, x: p(x)[0], in_axes=(None, 0)))(probe, images)
-    return np.argmax(np.asarray(output), axis=-1)
-
-
-def score(kind, probe, images, targets, maps, boxes, steps):
-    if kind == "boxes":
+def score(pictures: Pictures, label: str, each: str, maps, steps) -> dict[str, np.ndarray]:
+    if pictures.kind == "boxes":
         return {
-            "pointing_game": np.asarray(metrics.pointing_game(maps, boxes)),
-            "energy_pointing_game": np.asarray(metrics.energy_pointing_game(maps, boxes)),
+            "pointing_game": np.asarray(metrics.pointing_game(maps, pictures.boxes)),
+            "energy_pointing_game": np.asarray(metrics.energy_pointing_game(maps, pictures.boxes)),
         }
-    parts = []
-    for start in range(0, len(images), BATCH):
-        part = slice(start, start + BATCH)
-        values = metrics.evaluate(probe, images[part], targets[part], maps[part], metrics=FAITH, steps=steps)
-        parts.append({key: np.asarray(value) for key, value in values.items()})
-    return {key: np.concatenate([part[key] for part in parts]) for key in FAITH}
+    everything, few = np.arange(len(maps)), np.arange(0, len(maps), FEW)
+    values = evaluated(pictures, maps, everything, metrics=FAITH, steps=steps)
+    values |= evaluated(pictures, maps, few, metrics=("road",), key=jax.random.key(0))
+    again = explained_again(label, each)
+    if again is not None:
+        values |= evaluated(pictures, maps, few, metrics=("coherency", "adcc"), **again)
+    return values
 
 
-def write(network, kind, label, names, values, ms):
-    with ROWS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writerows(
-            {
-                "network": network,
-                "set": kind,
-                "method": label,
-                "picture": name,
-                "ms": f"{ms:.1f}",
-                **{key: f"{float(value[number]):.6g}" for key, value in values.items()},
-            }
-            for number, name in enumerate(names)
-        )
+def evaluated(pictures: Pictures, maps, which, **options) -> dict[str, np.ndarray]:
+    """Values of all pictures, NaN where they were not asked for."""
+    found = {name: np.full(len(maps), np.nan) for name in options["metrics"]}
+    for part in np.array_split(which, max(1, len(which) // BATCH)):
+        given = pictures.probe, pictures.images[part], pictures.targets[part], maps[part]
+        for name, values in metrics.evaluate(*given, **options).items():
+            found[name][part] = values
+    return found
+
+
+def explained_again(label: str, each: str) -> dict | None:
+    """What coherency needs to explain a picture anew; None where that takes hundreds of passes, or there is no method."""
+    if label in SCORED or each not in (label, f"conceptorcam over {label}"):
+        return None
+    name, options = (BASES | PLAIN)[label]
+    if each == label:
+        return {"method": METHODS[name], "options": options}
+    return {"method": jaxcam.conceptorcam, "options": {"base": functools.partial(METHODS[name], **options)}}
+
+
+def rows_of(pictures: Pictures, label, values, passes, ms) -> list[dict]:
+    about = {"network": pictures.network, "set": pictures.kind, "method": label}
+    about |= {"forwards": passes and f"{passes:.3f}", "ms": ms and f"{ms:.1f}"}
+    return [
+        about
+        | {"picture": name}
+        | {key: f"{value[number]:.6g}" for key, value in values.items() if np.isfinite(value[number])}
+        for number, name in enumerate(pictures.names)
+    ]
 
 
 def main():
@@ -194,6 +208,9 @@ def main():
     elif options.data is None:
         parser.error("--data names the folder of weights, pictures and boxes")
     else:
+        unknown = set(options.only) - {"floors", *LABELS}
+        if unknown:
+            parser.error(f"no method {sorted(unknown)}; there are floors, {', '.join(LABELS)}")
         measure(options.data, options.steps, set(options.only))
 
 

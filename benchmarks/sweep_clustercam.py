@@ -1,4 +1,4 @@
-"""Which Cluster-CAM? `JAXCAM_TEST_DATA=... python benchmarks/sweep_clustercam.py` (resumes where it stopped).
+"""Which Cluster-CAM? `python benchmarks/sweep_clustercam.py --data FOLDER`, after `channel_scores.py` (resumes where it stopped).
 
 Every setting explains the same ImageNet pictures for the class that the model finds most likely; Insertion, Deletion
 and Average Drop are those of `jaxcam.metrics`, in points. A row is one setting, model and picture, in a file that a
@@ -9,7 +9,6 @@ clusters share the forward passes too.
 import argparse
 import itertools
 import json
-import os
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
@@ -17,16 +16,16 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
+from channel_scores import kept
+from evidence import evidence_by
+from pictures import NETWORKS, Pictures
 
-import converters
 import jaxcam
-from jaxcam import _masks, metrics, models
+from jaxcam import _masks, metrics
 from jaxcam._probe import widen
 from jaxcam.methods import _clustercam
 
-LAYERS = {"squeezenet1_1": "features", "mobilenet_v2": "features"}
-BESIDE = {"gradcam": jaxcam.gradcam, "scorecam": jaxcam.scorecam}
+BESIDE = ("scorecam", "scorecam probability", "gradcam")
 
 
 def recipes(merges, scores, cuts):
@@ -71,42 +70,41 @@ def judge(probe, image, target, maps, steps):
     ]
 
 
-def load(name: str, data: Path, count: int, start: int):
-    files = sorted((data / "images").iterdir())[start:]
-    files = files[:: max(1, len(files) // count)][:count]
-    preprocess = models.preprocess(name)
-    model = converters.load(name, data / "weights" / f"{name}.pth")
-    return jaxcam.probe(model, LAYERS[name]), {file.name[:4]: preprocess(Image.open(file)) for file in files}
+def peers(probe, image, target, scores):
+    """Raw maps of what stands beside: `(3, h, w)`."""
+    return jnp.stack(
+        [jaxcam.channel_sum(evidence_by(label, probe, image, target, scores)) for label in BESIDE]
+    )
 
 
-def sweep(options, data: Path):
-    done = {(row["model"], row["group"], row["picture"], row["steps"]) for row in rows(options.out)}
+def sweep(options):
+    done = {(row["model"], row["group"], row["picture"]) for row in rows(options.out)}
     chosen = tuple(recipes(options.merges, options.scores, options.cuts))
-    forward = jax.jit(lambda p, x: p(x)[0])
     for name in options.models:
-        probe, pictures = load(name, data, options.pictures, options.start)
-        size = next(iter(pictures.values())).shape[:2]
-        groups = {method: ([method], function) for method, function in BESIDE.items()}
-        for m, normalise, seed in itertools.product(options.clusters, options.normalise, options.seeds):
-            run = partial(clustered, key=jax.random.key(seed), clusters=m, normalise=normalise, chosen=chosen)
-            names = [
-                f"{normalise} {merge} {score} λ={cut:g} m={m} seed={seed}" for merge, score, cut in chosen
-            ]
-            groups[" ".join(names)] = (names, run)
-        for group, (names, function) in groups.items():
-            explain = jax.jit(function)
-            for picture, image in pictures.items():
-                if (name, group, picture, options.steps) in done:
+        pictures = Pictures(name, "imagenet", options.data)
+        stored = kept(name, "imagenet")
+        size = pictures.images.shape[1:3]
+        groups = {"beside": (BESIDE, jax.jit(peers))}
+        for m, normalise in itertools.product(options.clusters, options.normalise):
+            explain = jax.jit(partial(clustered, clusters=m, normalise=normalise, chosen=chosen))
+            for seed in options.seeds:
+                about = [f"{normalise} {merge} {score} λ={cut:g} m={m}" for merge, score, cut in chosen]
+                names = [f"{each} seed={seed}" for each in about]
+                groups[" ".join(names)] = names, partial(explain, key=jax.random.key(seed))
+        for group, (names, explain) in groups.items():
+            for index in range(0, len(pictures.names), options.every):
+                picture = pictures.names[index]
+                if (name, group, picture) in done:
                     continue
-                target = int(np.argmax(forward(probe, image)))
-                raw = explain(probe, image, target)
-                raw = raw.reshape(len(names), *raw.shape[-2:])
+                image, target = pictures.images[index], int(pictures.targets[index])
+                given = (stored[picture],) if names is BESIDE else ()
+                raw = explain(pictures.probe, image, target, *given)
                 maps = np.asarray(jaxcam.display(raw, size=size))
-                figures = judge(probe, image, target, maps, options.steps)
+                figures = judge(pictures.probe, image, target, maps, options.steps)
                 with options.out.open("a") as file:
                     for setting, row in zip(names, figures, strict=True):
-                        about = {"model": name, "group": group, "picture": picture, "steps": options.steps}
-                        file.write(json.dumps(about | {"setting": setting} | row) + "\n")
+                        about = {"model": name, "group": group, "picture": picture, "setting": setting}
+                        file.write(json.dumps(about | row) + "\n")
             print(name, group, "done", flush=True)
 
 
@@ -140,8 +138,8 @@ def table(path: Path, show: int):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=24)
-    parser.add_argument("--start", type=int, default=0, help="the first picture")
+    parser.add_argument("--data", type=Path, help="folder of weights/, images/ and boxes/")
+    parser.add_argument("--every", type=int, default=3, help="of the 100 pictures, each so manieth")
     parser.add_argument("--steps", type=int, default=14)
     parser.add_argument("--clusters", type=int, nargs="+", default=[16])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -151,7 +149,7 @@ def main():
     parser.add_argument(
         "--cuts", type=float, nargs="+", default=[0.5, 1.0], help="λ of the scissors that cut"
     )
-    parser.add_argument("--models", nargs="+", default=list(LAYERS))
+    parser.add_argument("--models", nargs="+", default=list(NETWORKS))
     parser.add_argument("--table", type=int, metavar="ROWS", help="print the best so many settings and stop")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "results" / "sweep_clustercam.jsonl"
@@ -159,7 +157,9 @@ def main():
     options = parser.parse_args()
     options.out.parent.mkdir(exist_ok=True)
     if options.table is None:
-        sweep(options, Path(os.environ["JAXCAM_TEST_DATA"]))
+        if options.data is None:
+            parser.error("--data names the folder of weights and pictures")
+        sweep(options)
     table(options.out, options.table or 30)
 
 

@@ -1,6 +1,6 @@
-"""Which Conceptor-CAM? `JAXCAM_TEST_DATA=... python benchmarks/sweep_conceptorcam.py` (resumes where it stopped).
+"""Which Conceptor-CAM? `python benchmarks/sweep_conceptorcam.py --data FOLDER` (resumes where it stopped).
 
-Every way to combine, at several apertures, over every base, explains the same ImageNet pictures for the class that
+Every way to combine, at several apertures, with and without its anchor, over every base, explains the same ImageNet pictures for the class that
 the model finds most likely, beside the base itself and a random map. A row is one model, base, setting and picture, in
 a file that a second run continues. Average Drop and Increase cost a forward pass; Insertion and Deletion cost dozens,
 so they are measured for the settings of `--curves` alone. `--table` prints the means and what they choose: a setting
@@ -10,48 +10,37 @@ lower, over the most bases. The evidence of a base is computed once a picture.
 
 import argparse
 import json
-import os
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image
+from channel_scores import kept
+from evidence import BASES, SCORED, evidence_by
+from pictures import NETWORKS, Pictures
 
-import converters
 import jaxcam
-from jaxcam import metrics, models
-from jaxcam.methods._conceptorcam import COMBINE, evidence_of
+from jaxcam import metrics
+from jaxcam.methods._conceptorcam import COMBINE
 
-LAYERS = {"squeezenet1_1": "features", "mobilenet_v2": "features"}
-BASES = {
-    **{name: jaxcam.METHODS[name] for name in ("gradcam", "gradcampp", "layercam", "xgradcam", "hirescam")},
-    "abscam phase 1": partial(jaxcam.abscam, phase=1),
-    "scorecam": jaxcam.scorecam,
-    "abscam": jaxcam.abscam,
-}
-APERTURES = (0.1, 0.3, 1.0, 1.5, 2.0, 3.0)
+APERTURES = (0.3, 1.0, 2.0, 3.0, 5.0)
 CURVES = (
-    "or 1",
-    "or 1.5",
-    "or 2",
-    "or 3",
-    "mean 1",
-    "mean 1.5",
-    "mean 2",
-    "mean 3",
-    "and 0.3",
-    "position 0.3",
+    *("or 1", "or 1 free", "or 2", "or 2 free", "or 3", "or 3 free", "or 5", "or 5 free"),
+    *("mean 3", "mean 3 free", "positive 3", "positive 3 free", "and 0.3 free", "position 0.3"),
 )
 
 
 def settings(combine, apertures):
-    return {
-        f"{way} {aperture:g}": jaxcam.conceptor_fuse(combine=way, aperture=aperture)
-        for way in combine
-        for aperture in apertures
-    }
+    """A fuse for each "combine aperture", and without its anchor, "free"; "position" has none."""
+    found = {}
+    for way in combine:
+        for aperture in apertures:
+            fuse = partial(jaxcam.conceptor_fuse, combine=way, aperture=aperture)
+            found[f"{way} {aperture:g}"] = fuse()
+            if way != "position":
+                found[f"{way} {aperture:g} free"] = fuse(anchor=False)
+    return found
 
 
 def displayed(evidence, *, fuses, size):
@@ -82,40 +71,32 @@ def judge(probe, image, target, maps, curves, steps):
     return rows
 
 
-def load(name: str, data: Path, count: int):
-    files = sorted((data / "images").iterdir())
-    files = files[:: max(1, len(files) // count)][:count]
-    preprocess = models.preprocess(name)
-    model = converters.load(name, data / "weights" / f"{name}.pth")
-    return jaxcam.probe(model, LAYERS[name]), {file.name[:4]: preprocess(Image.open(file)) for file in files}
-
-
-def sweep(options, data: Path):
+def sweep(options):
     done = {(row["model"], row["base"], row["picture"], row["setting"]) for row in rows(options.out)}
     fuses = settings(options.combine, options.apertures)
-    forward = jax.jit(lambda p, x: p(x)[0])
+    labels = ["base", "random", *fuses]
     for name in options.models:
-        probe, pictures = load(name, data, options.pictures)
-        size = next(iter(pictures.values())).shape[:2]
-        random = np.asarray(metrics.random_maps(len(pictures), size, key=jax.random.key(0)))
+        pictures = Pictures(name, "imagenet", options.data)
+        size = pictures.images.shape[1:3]
+        random = np.asarray(metrics.random_maps(len(pictures.names), size, key=jax.random.key(0)))
+        show = jax.jit(partial(displayed, fuses={"base": jaxcam.channel_sum, **fuses}, size=size))
         for base in options.bases:
-            look = jax.jit(partial(evidence_of, BASES[base]))
-            labels = ["base", "random", *fuses]
-            missing = {
-                picture: [label for label in labels if (name, base, picture, label) not in done]
-                for picture in pictures
-            }
-            show = jax.jit(partial(displayed, fuses={"base": jaxcam.channel_sum, **fuses}, size=size))
-            for index, (picture, image) in enumerate(pictures.items()):
-                if not missing[picture]:
+            look = jax.jit(partial(evidence_by, base))
+            stored = kept(name, "imagenet") if base in SCORED else {}
+            for index in range(0, len(pictures.names), options.every):
+                picture = pictures.names[index]
+                missing = [label for label in labels if (name, base, picture, label) not in done]
+                if not missing:
                     continue
-                target = int(np.argmax(forward(probe, image)))
-                shown = show(look(probe, image, target)) | {"random": random[index]}
-                maps = np.stack([np.asarray(shown[label]) for label in missing[picture]])
-                curves = [label in ("base", "random", *options.curves) for label in missing[picture]]
-                figures = judge(probe, image, target, maps, np.array(curves), options.steps)
+                image, target = pictures.images[index], int(pictures.targets[index])
+                shown = show(look(pictures.probe, image, target, stored.get(picture))) | {
+                    "random": random[index]
+                }
+                maps = np.stack([np.asarray(shown[label]) for label in missing])
+                curves = [label in ("base", "random", *options.curves) for label in missing]
+                figures = judge(pictures.probe, image, target, maps, np.array(curves), options.steps)
                 with options.out.open("a") as file:
-                    for label, row in zip(missing[picture], figures, strict=True):
+                    for label, row in zip(missing, figures, strict=True):
                         about = {"model": name, "base": base, "picture": picture, "setting": label}
                         file.write(json.dumps(about | row) + "\n")
             print(name, base, "done", flush=True)
@@ -197,19 +178,22 @@ def report(path: Path):
 def main():
     results = Path(__file__).parent / "results"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--data", type=Path, help="folder of weights/, images/ and boxes/")
+    parser.add_argument("--every", type=int, default=3, help="of the 100 pictures, each so manieth")
     parser.add_argument("--steps", type=int, default=14)
     parser.add_argument("--combine", nargs="+", default=list(COMBINE))
     parser.add_argument("--apertures", type=float, nargs="+", default=APERTURES)
     parser.add_argument("--curves", nargs="+", default=CURVES, help="settings with Insertion and Deletion")
     parser.add_argument("--bases", nargs="+", default=list(BASES))
-    parser.add_argument("--models", nargs="+", default=list(LAYERS))
+    parser.add_argument("--models", nargs="+", default=list(NETWORKS))
     parser.add_argument("--table", action="store_true", help="write the table of what there is, and stop")
     parser.add_argument("--out", type=Path, default=results / "sweep_conceptorcam.jsonl")
     options = parser.parse_args()
     options.out.parent.mkdir(exist_ok=True)
     if not options.table:
-        sweep(options, Path(os.environ["JAXCAM_TEST_DATA"]))
+        if options.data is None:
+            parser.error("--data names the folder of weights and pictures")
+        sweep(options)
     (options.out.with_suffix(".md")).write_text(report(options.out))
 
 

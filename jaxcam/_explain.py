@@ -15,8 +15,9 @@ from jaxtyping import Array
 from . import _targets
 from ._display import display
 from ._errors import choose, unknown
+from ._inputs import check_images, shape_of_output, whole_numbers
 from ._masks import default_chunk
-from ._probe import Image, Probe
+from ._probe import Probe
 from .methods import METHODS, gradcam
 
 
@@ -71,9 +72,9 @@ def explain(
         (4, 32, 32)
     """
     method = _method(method)
-    images = _images(images)
+    images = check_images(images)
     options = _options(method, options, chunk, images)
-    output = _output(probe, images)
+    output = shape_of_output(probe, images)
     targets, axis = _targets_of(targets, images.shape[0], output)
     size = _size(size, raw, images.shape[1:3])
     chunk = None if "chunk" in options else chunk
@@ -129,44 +130,6 @@ def _options(method: Callable, options: dict[str, Any], chunk: int | None, image
     return options | {"chunk": chunk or default_chunk(images.shape[1:], images.shape[0])}
 
 
-def _images(images: Any) -> Array:
-    if not hasattr(images, "dtype"):
-        images = np.asarray(images)
-    if images.ndim != 4:
-        hint = ". Add a batch axis: images[None]" if images.ndim == 3 else ""
-        raise ValueError(f"images must be a batch (B, H, W, C); got shape {tuple(images.shape)}{hint}")
-    if images.shape[0] == 0:
-        raise ValueError("there is no image to explain: the batch is empty")
-    if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise TypeError(
-            f"images must be of floating point, preprocessed for the model (see jaxcam.models.preprocess); "
-            f"got dtype {images.dtype}"
-        )
-    if isinstance(images, jax.core.Tracer):
-        return images  # its values are not known yet
-    numpy = jnp if isinstance(images, jax.Array) else np
-    finite = np.asarray(numpy.isfinite(images).all(axis=(1, 2, 3)))
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
-        raise ValueError(
-            f"image {bad[0]} has a NaN or infinite pixel ({bad.size} of {images.shape[0]} images do)"
-        )
-    return jnp.asarray(images)
-
-
-def _output(probe: Probe, images: Array) -> Any:
-    """Shape of the model's output for one image; raises where the model cannot take such an image."""
-    try:
-        return _forward.eval_shape(probe, jax.ShapeDtypeStruct(images.shape[1:], images.dtype))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"cannot look at images of shape {images.shape[1:]}: {error}") from error
-
-
-@jax.jit
-def _forward(probe: Probe, image: Image) -> Any:
-    return probe(image)[0]
-
-
 def _targets_of(targets: Any, batch: int, output: Any) -> tuple[Any, int | None]:
     """Targets as a pytree for the compiled program, and the axis that runs over images."""
     if targets is None or isinstance(targets, _targets.Top):
@@ -181,9 +144,7 @@ def _targets_of(targets: Any, batch: int, output: Any) -> tuple[Any, int | None]
         return _stack(targets, batch), 0
     if isinstance(targets, bool | str | float):
         raise TypeError(f"a target is a class index, None or a callable; got {targets!r}")
-    indices = targets if isinstance(targets, jax.Array) else np.asarray(targets)
-    if not jnp.issubdtype(indices.dtype, jnp.integer):
-        raise TypeError(f"class indices must be integers; got dtype {indices.dtype}")
+    indices = whole_numbers(targets)
     if indices.ndim > 2 or (indices.ndim > 0 and indices.shape[0] != batch):
         raise ValueError(
             f"{batch} images need {batch} targets, (B,) or (B, T), or one for all of them; got shape "

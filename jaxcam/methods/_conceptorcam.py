@@ -26,26 +26,29 @@ def conceptorcam(
     target: Target = None,
     *,
     base: Callable | str = gradcam,
-    aperture: Number = 2.0,
+    aperture: Number = 3.0,
     combine: str = "or",
+    anchor: bool = True,
     negatives: int = 3,
     fuse: Fuse | None = None,
 ) -> Float[Array, "h w"]:
-    """Conceptor-CAM: `M = zᵀ C z / zᵀ z` at every position, z being its evidence of a base method, C a conceptor.
+    """Conceptor-CAM: `M = e u / (u + α⁻²)` with `e = zᵀ C z / zᵀ z` at every position, z being its evidence of a
+    base method, C a conceptor, u the base map from 0 to 1.
 
     The base method's evidence gives a column of Z `(K, P)` to each of P positions, scaled so that the eigenvalues
     of `Z Zᵀ / P` have the mean 1, and its map `b = relu(fuse(Z))`, `u = b` from 0 to 1. Positive evidence is learned
-    with the weights u, pseudo-negative evidence with the weights 1 - u, each in a conceptor of aperture α, and
-    `combine` says what C is:
+    with the weights u, pseudo-negative evidence with the weights 1 - u, each in a conceptor of aperture α. e knows the
+    direction of z and not its length; `u / (u + α⁻²)`, a conceptor in one dimension and of the same aperture, anchors
+    the map to the places where there is some evidence at all. `combine` says what C is:
 
     - "or": C⁺ OR NOT C⁻.
     - "and": C⁺ AND NOT C⁻.
     - "mean": (C⁺ + NOT C⁻) / 2, Jaeger's combination of evidence.
     - "positive": C⁺, no Boolean part.
     - "classes": C⁺ AND NOT (C⁺ of a likely class OR C⁺ of another OR ...).
-    - "position": no C; the map is `b D`, D being the conceptor of the positions over unit columns of Z.
+    - "position": no C and no anchor; the map is `b D`, D being the conceptor of the positions over unit columns of Z.
 
-    Where the base map is flat, C⁺ is learned from all positions alike and stands alone.
+    Where the base map is flat, C⁺ is learned from all positions alike and `M = e(C⁺)`.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
@@ -54,6 +57,7 @@ def conceptorcam(
         base: a method with a `fuse` option, or its name: it gives the evidence.
         aperture: α, above 0: how much of the evidence a conceptor lets through.
         combine: "or", "and", "mean", "positive", "classes" or "position".
+        anchor: False leaves `M = e`.
         negatives: how many of the most likely other classes speak against, for "classes" alone.
         fuse: evidence `(h, w, K)` -> the base map `(h, w)`; by default what the base method does.
 
@@ -65,15 +69,16 @@ def conceptorcam(
             negative class or as many as there are classes, a callable target with "classes".
 
     Source: Qian et al. 2022, "Conceptor Learning for Class Activation Mapping", arXiv 2201.08636: conceptors of
-    positive and pseudo-negative evidence, Boolean operations, any base method [paper]; the map, all ways to combine
-    and the aperture [ours]; conceptors: Jaeger 2014, arXiv 1403.3369 [paper].
+    positive and pseudo-negative evidence, Boolean operations, any base method [paper]; the map, all ways to combine,
+    aperture and anchor [ours]; conceptors: Jaeger 2014, arXiv 1403.3369 [paper].
     """
     base = _base(base)
     fuse = _fuse_of(base) if fuse is None else fuse
     if not callable(fuse):
         raise ValueError(f"fuse is a function of evidence, such as jaxcam.channel_sum; got {fuse!r}")
     if combine != "classes":
-        return base(probe, image, target, fuse=conceptor_fuse(aperture=aperture, combine=combine, fuse=fuse))
+        wrapped = conceptor_fuse(aperture=aperture, combine=combine, anchor=anchor, fuse=fuse)
+        return base(probe, image, target, fuse=wrapped)
     check_positive("aperture", aperture)
     if callable(target):
         raise ValueError('combine="classes" speaks of classes: the target must be a class index or None')
@@ -90,10 +95,13 @@ def conceptorcam(
     against = sides[1].positive
     for side in sides[2:]:
         against = or_(against, side.positive)
-    return evidence(and_not(sides[0].positive, against), sides[0].Z).reshape(every.shape[1:3])
+    found = evidence(and_not(sides[0].positive, against), sides[0].Z)
+    return (found * _presence(sides[0]) if anchor else found).reshape(every.shape[1:3])
 
 
-def conceptor_fuse(*, aperture: Number = 2.0, combine: str = "or", fuse: Fuse = channel_sum) -> Fuse:
+def conceptor_fuse(
+    *, aperture: Number = 3.0, combine: str = "or", anchor: bool = True, fuse: Fuse = channel_sum
+) -> Fuse:
     """Conceptor-CAM as the `fuse` of any method: evidence `(h, w, K)` -> raw map `(h, w)`.
 
     `gradcam(probe, image, target, fuse=conceptor_fuse())` is `conceptorcam(probe, image, target, base=gradcam)`. What
@@ -102,6 +110,7 @@ def conceptor_fuse(*, aperture: Number = 2.0, combine: str = "or", fuse: Fuse = 
     Args:
         aperture: α, above 0.
         combine: as in `conceptorcam`, without "classes", which needs the model.
+        anchor: as in `conceptorcam`.
         fuse: evidence `(h, w, K)` -> the base map `(h, w)`.
 
     Raises:
@@ -112,25 +121,29 @@ def conceptor_fuse(*, aperture: Number = 2.0, combine: str = "or", fuse: Fuse = 
     check_positive("aperture", aperture)
     if combine not in COMBINE:
         raise ValueError(unknown("way to combine", combine, [*COMBINE, "classes"]))
-    return _ConceptorFuse(aperture, combine, fuse)
+    return _ConceptorFuse(aperture, combine, anchor, fuse)
 
 
 @dataclasses.dataclass(frozen=True)
 class _ConceptorFuse:
     aperture: Any
     combine: str
+    anchor: bool
     fuse: Callable
 
     def __call__(self, evidence: Float[Array, "h w K"]) -> Float[Array, "h w"]:
         sides = _sides(evidence, self.aperture, self.fuse)
-        alone = COMBINE["positive"](sides)
-        return jnp.where(sides.flat, alone, COMBINE[self.combine](sides)).reshape(evidence.shape[:2])
+        found = COMBINE[self.combine](sides)
+        if self.anchor and self.combine != "position":
+            found = found * _presence(sides)
+        return jnp.where(sides.flat, COMBINE["positive"](sides), found).reshape(evidence.shape[:2])
 
 
 @dataclasses.dataclass(frozen=True)
 class _Sides:
     Z: Any  # (K, P)
     b: Any  # (P,)
+    u: Any  # (P,)
     flat: Any  # ()
     aperture: Any
     positive: Conceptor
@@ -145,7 +158,11 @@ def _sides(E: Array, aperture: Any, fuse: Fuse) -> _Sides:
     Z = _unit_eigenvalues(E.reshape(-1, E.shape[-1]).T)
     positive = learn(Z, aperture, weights=jnp.where(flat, 1, u))
     negative = learn(Z, aperture, weights=1 - u)
-    return _Sides(Z, b.reshape(-1), flat, aperture, positive, negative)
+    return _Sides(Z, b.reshape(-1), u, flat, aperture, positive, negative)
+
+
+def _presence(sides: _Sides) -> Array:
+    return sides.u / (sides.u + jnp.asarray(sides.aperture, sides.u.dtype) ** -2)
 
 
 def _unit_eigenvalues(Z: Array) -> Array:

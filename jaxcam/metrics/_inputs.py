@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from .. import _targets
-from .._explain import _images, _output
+from .._inputs import check_images, shape_of_output, whole_numbers
 from .._probe import Probe
 
 
@@ -20,7 +20,7 @@ def check(probe: Probe, images: Any, targets: Any, maps: Any) -> tuple[Array, Ar
         ValueError: shapes or counts that disagree, a class out of range, maps that are not finite or leave [0, 1].
         TypeError: images or maps that are not of floating point, targets that are no class indices.
     """
-    images = _images(images)
+    images = check_images(images)
     targets = _check_targets(probe, images, targets)
     maps = check_maps(maps, unit=True)
     if maps.shape[0] != images.shape[0]:
@@ -68,7 +68,7 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
 
 
 def _check_targets(probe: Probe, images: Array, targets: Any) -> Array | None:
-    output = _output(probe, images)
+    output = shape_of_output(probe, images)
     if getattr(output, "ndim", 0) != 1:
         kind = f"shape {output.shape}" if hasattr(output, "shape") else type(output).__name__
         raise ValueError(
@@ -79,9 +79,7 @@ def _check_targets(probe: Probe, images: Array, targets: Any) -> Array | None:
         return None
     if callable(targets) or isinstance(targets, bool | str | float | _targets.Top):
         raise TypeError(f"targets are class indices, one or one per image, or None; got {targets!r}")
-    indices = targets if isinstance(targets, jax.Array) else np.asarray(targets)
-    if not jnp.issubdtype(indices.dtype, jnp.integer):
-        raise TypeError(f"class indices must be integers; got dtype {indices.dtype}")
+    indices = whole_numbers(targets)
     if indices.shape not in ((), images.shape[:1]):
         raise ValueError(
             f"{images.shape[0]} images need one target or one each; got shape {tuple(indices.shape)}"

@@ -40,7 +40,7 @@ def prepare(E, base=None):
     return Z, b, (b - b.min()) / (b.max() - b.min())
 
 
-def formula(E, combine, aperture, base=None):
+def formula(E, combine, aperture, base=None, anchor=True):
     Z, b, u = prepare(E, base)
     I = np.eye(len(Z))
     positive, negative = conceptor(Z, u, aperture), conceptor(Z, 1 - u, aperture)
@@ -53,7 +53,7 @@ def formula(E, combine, aperture, base=None):
         "and": share(meet(positive, I - negative), Z),
         "or": share(I - meet(I - positive, negative), Z),
     }
-    return seen[combine].reshape(E.shape[:2])
+    return (seen[combine] * (u / (u + aperture**-2) if anchor else 1)).reshape(E.shape[:2])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -66,17 +66,26 @@ def test_equals_the_formula(combine, aperture, shape, x64):
     np.testing.assert_allclose(raw, formula(E, combine, aperture), atol=1e-9)
 
 
+@pytest.mark.parametrize("combine", COMBINE)
+def test_without_its_anchor_the_map_is_the_evidence(combine, x64):
+    probe, image, A, G = analytic()
+    E = G[1].mean(axis=(0, 1)) * A
+    raw = conceptorcam(probe, image, 1, combine=combine, anchor=False)
+    np.testing.assert_allclose(raw, formula(E, combine, 3.0, anchor=False), atol=1e-9)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("negatives", [1, 3])
 def test_classes_equals_the_formula(negatives, shape, x64):
     probe, image, A, G = analytic(**SHAPES[shape])
     order = [c for c in np.argsort(-np.asarray(probe(image)[0])) if c != 2][:negatives]
-    side = lambda c: (lambda Z, _, u: (conceptor(Z, u, 2.0), Z))(*prepare(G[c].mean(axis=(0, 1)) * A))  # noqa: E731
-    positive, Z = side(2)
+    side = lambda c: (lambda Z, _, u: (conceptor(Z, u, 3.0), Z, u))(*prepare(G[c].mean(axis=(0, 1)) * A))  # noqa: E731
+    positive, Z, u = side(2)
     I = np.eye(len(Z))
     against = functools.reduce(lambda C, B: I - meet(I - C, I - B), (side(c)[0] for c in order))
-    raw = conceptorcam(probe, image, 2, combine="classes", aperture=2.0, negatives=negatives)
-    np.testing.assert_allclose(raw.ravel(), share(meet(positive, I - against), Z), atol=1e-9)
+    raw = conceptorcam(probe, image, 2, combine="classes", negatives=negatives)
+    expected = share(meet(positive, I - against), Z) * u / (u + 1 / 9)
+    np.testing.assert_allclose(raw.ravel(), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -104,7 +113,7 @@ def test_the_base_map_can_be_another(x64):
     probe, image, A, G = analytic()
     E = G[0] * A
     raw = conceptorcam(probe, image, 0, base="hirescam", fuse=lambda E: jnp.max(E, axis=-1), combine="and")
-    np.testing.assert_allclose(raw, formula(E, "and", 2.0, E.max(axis=-1)), atol=1e-9)
+    np.testing.assert_allclose(raw, formula(E, "and", 3.0, E.max(axis=-1)), atol=1e-9)
 
 
 def evidence(seed=0, shape=(4, 5, 30)):
@@ -125,7 +134,7 @@ def test_where_the_base_map_is_flat_the_positive_conceptor_stands_alone(kind, co
     constant = lambda E: jnp.ones(E.shape[:2]) if kind == "flat" else jnp.sum(E, axis=-1)  # noqa: E731
     raw = conceptor_fuse(combine=combine, fuse=constant)(E)
     Z = scaled(np.asarray(E, np.float64).reshape(-1, 30).T)
-    expected = share(conceptor(Z, np.ones(20), 2.0), Z).reshape(4, 5)
+    expected = share(conceptor(Z, np.ones(20), 3.0), Z).reshape(4, 5)
     np.testing.assert_allclose(raw, expected, atol=2e-6)
 
 
@@ -187,9 +196,9 @@ def test_a_wide_aperture_lets_everything_through_and_a_narrow_one_nothing():
     np.testing.assert_allclose(
         conceptor_fuse(combine="position", aperture=1e4)(E), jnp.sum(E, axis=-1), rtol=1e-3
     )
-    through = np.sort(conceptor_fuse(combine="positive", aperture=1e4)(E), axis=None)
+    through = np.sort(conceptor_fuse(combine="positive", aperture=1e4, anchor=False)(E), axis=None)
     assert through[1] > 0.99  # the lowest of the base map has no weight
-    assert conceptor_fuse(combine="positive", aperture=1e-3)(E).max() < 1e-4
+    assert conceptor_fuse(combine="positive", aperture=1e-3, anchor=False)(E).max() < 1e-4
 
 
 def test_bfloat16_evidence_is_widened():
@@ -213,7 +222,7 @@ def test_every_way_to_combine_maps_over_images_and_classes(combine):
 
 def test_equal_fuses_compare_equal():
     assert conceptor_fuse(aperture=3.0, combine="and") == conceptor_fuse(aperture=3.0, combine="and")
-    assert hash(conceptor_fuse()) == hash(conceptor_fuse(aperture=2.0))
+    assert hash(conceptor_fuse()) == hash(conceptor_fuse(aperture=3.0))
     assert conceptor_fuse() != conceptor_fuse(aperture=1.0)
 
 
