@@ -28,29 +28,41 @@ from jaxcam.methods import _clustercam
 BESIDE = ("scorecam", "scorecam probability", "gradcam")
 
 
-def recipes(merges, scores, cuts):
-    """Merge, score and λ of every setting."""
-    for merge, score, cut in itertools.product(merges, scores, cuts):
-        means_something = score == "softmax" or merge not in ("hard", "score-weighted", "soft")
-        if means_something and (cut == 1 or merge.endswith("-cut")):
-            yield merge, score, cut
+def recipes(merges, scores, cuts, knees):
+    """Merge, score, λ and κ of every setting."""
+    for merge, score in itertools.product(merges, scores):
+        if merge.endswith("-cut"):
+            yield from ((merge, score, cut, knee) for cut, knee in itertools.product(cuts, knees))
+        elif score == "softmax" or merge not in ("hard", "score-weighted", "soft"):
+            yield merge, score, 1.0, None
+
+
+def named(recipe) -> str:
+    merge, score, cut, knee = recipe
+    tail = f" λ={cut:g} κ={'–' if knee is None else f'{knee:g}'}" if merge.endswith("-cut") else ""
+    return f"{merge} {score}{tail}"
 
 
 def clustered(probe, image, target, key, *, clusters, normalise, chosen):
-    """Raw maps of all recipes from one set of clusters: `(recipes, h, w)`."""
-    output, activation = probe(image)
+    """Raw maps of all recipes from one set of clusters and one forward pass for each: `(recipes, h, w)`."""
+    _, activation = probe(image)
     A = jnp.moveaxis(widen(activation), -1, 0)
     scaled = _clustercam.NORMALISE[normalise](A)
     groups = _clustercam.group(scaled, clusters, _masks.varies(A), key=key, restarts=4, iterations=30)
-    read = {name: _masks.reader(output, target, name) for name in _masks.SCORES}
-    seen = {name: _masks.score_masks(probe, image, groups.masks, each) for name, each in read.items()}
+    behind, valid = _masks.cover(image), _masks.varies(groups.masks)
+
+    def read(mask):
+        output = widen(probe(behind(mask))[0])
+        return {"softmax": jax.nn.softmax(output)[target], "logit": output[target]}
+
+    seen = _masks.over_chunks(read, groups.masks, None, image.shape)
     raw = []
-    for merge, score, scissors in chosen:
-        scores, valid = seen[_clustercam.SCORES[score]]
+    for merge, score, scissors, knee in chosen:
+        scores = jnp.where(valid, seen[_clustercam.SCORES[score]], 0)
         raw.append(
             _clustercam.combine(
                 A, groups, scores, valid, merge, score,
-                scissors=scissors, temperature=0.1, fuse=jaxcam.channel_sum,
+                scissors=scissors, knee=knee, temperature=0.1, fuse=jaxcam.channel_sum,
             )
         )  # fmt: skip
     return jnp.stack(raw)
@@ -79,7 +91,7 @@ def peers(probe, image, target, scores):
 
 def sweep(options):
     done = {(row["model"], row["group"], row["picture"]) for row in rows(options.out)}
-    chosen = tuple(recipes(options.merges, options.scores, options.cuts))
+    chosen = tuple(recipes(options.merges, options.scores, options.cuts, (None, *options.knees)))
     for name in options.models:
         pictures = Pictures(name, "imagenet", options.data)
         stored = kept(name, "imagenet")
@@ -88,8 +100,7 @@ def sweep(options):
         for m, normalise in itertools.product(options.clusters, options.normalise):
             explain = jax.jit(partial(clustered, clusters=m, normalise=normalise, chosen=chosen))
             for seed in options.seeds:
-                about = [f"{normalise} {merge} {score} λ={cut:g} m={m}" for merge, score, cut in chosen]
-                names = [f"{each} seed={seed}" for each in about]
+                names = [f"{normalise} {named(each)} m={m} seed={seed}" for each in chosen]
                 groups[" ".join(names)] = names, partial(explain, key=jax.random.key(seed))
         for group, (names, explain) in groups.items():
             for index in range(0, len(pictures.names), options.every):
@@ -146,9 +157,8 @@ def main():
     parser.add_argument("--normalise", nargs="+", default=list(_clustercam.NORMALISE))
     parser.add_argument("--merges", nargs="+", default=list(_clustercam.MERGES))
     parser.add_argument("--scores", nargs="+", default=list(_clustercam.SCORES))
-    parser.add_argument(
-        "--cuts", type=float, nargs="+", default=[0.5, 1.0], help="λ of the scissors that cut"
-    )
+    parser.add_argument("--cuts", type=float, nargs="+", default=[1.0], help="λ of the scissors that cut")
+    parser.add_argument("--knees", type=float, nargs="*", default=[0.25], help="κ, beside none")
     parser.add_argument("--models", nargs="+", default=list(NETWORKS))
     parser.add_argument("--table", type=int, metavar="ROWS", help="print the best so many settings and stop")
     parser.add_argument(

@@ -27,8 +27,9 @@ def clustercam(
     clusters: int | None = None,
     normalise: str = "minmax",
     merge: str = "members-cut",
-    score: str = "softmax",
+    score: str = "minmax",
     scissors: float | int | Array = 1.0,
+    knee: float | int | Array | None = 0.25,
     temperature: float | int | Array = 0.1,
     baseline: str = "zero",
     key: Array | None = None,
@@ -43,7 +44,8 @@ def clustercam(
     The merges, with base and scissors the clusters of the highest and lowest score (of equals, the first):
 
     - "weighted": `Σ_j s_j M_j`; "members": `Σ_j s_j Σ_(k in j) A_k`, the clusters' own channels instead of masks.
-    - "weighted-cut", "members-cut": that map, cut by the scissors: `N(relu(map)) ⊙ (1 - λ M_scissors)`.
+    - "weighted-cut", "members-cut": that map, cut by the scissors: `B = N(relu(map)) ⊙ (1 - λ M_scissors)`, then
+      brightened without a change of order, `B / (B + κ)`.
     - "hard": `M_base - λ M_scissors`; "score-weighted": `v M_base - λ (1 - v) M_scissors`, `v = s_base`.
     - "soft": `α = softmax(s / τ)`; `Σ α_j M_j` over `α_j ≥ 1/m`, minus λ times the same over the others.
 
@@ -59,8 +61,10 @@ def clustercam(
         normalise: of each channel before k-means: "raw", "l2" (unit length), "centred" (minus its mean, then unit
             length), "minmax" (to [0, 1]).
         merge: one of the above.
-        score: s, "softmax": the target's probability; "logit"; "minmax": logits scaled to [0, 1] over the clusters.
+        score: s, "softmax": the target's probability; "logit"; "minmax": logits scaled to [0, 1] over the clusters
+            (by which "score-weighted" is "hard").
         scissors: λ, at least 0.
+        knee: κ of the merges that cut, above 0: the smaller, the brighter. None: the map is B.
         temperature: τ of "soft", above 0.
         baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
         key: of `jax.random`, for k-means; `jax.random.key(0)` by default.
@@ -74,7 +78,7 @@ def clustercam(
         activation).
 
     Raises:
-        ValueError: clusters, scissors, temperature or chunk out of range, an unknown normalise, merge, score or
+        ValueError: clusters, scissors, knee, temperature or chunk out of range, an unknown normalise, merge, score or
             baseline.
 
     Source: Feng et al. 2023, "Cluster-CAM", arXiv 2302.01642 [paper] for clusters, base and scissors; "hard" and
@@ -83,7 +87,7 @@ def clustercam(
     scale = choose("normalise", normalise, NORMALISE)
     choose("merge", merge, MERGES)
     reads = choose("score", score, SCORES)
-    _check(scissors, temperature)
+    _check(scissors, knee, temperature)
     output, activation = probe(image)
     A = jnp.moveaxis(widen(activation), -1, 0)
     groups = group(
@@ -93,7 +97,16 @@ def clustercam(
         probe, image, groups.masks, reader(output, target, reads), baseline=baseline, chunk=chunk
     )
     return combine(
-        A, groups, scores, valid, merge, score, scissors=scissors, temperature=temperature, fuse=fuse
+        A,
+        groups,
+        scores,
+        valid,
+        merge,
+        score,
+        scissors=scissors,
+        knee=knee,
+        temperature=temperature,
+        fuse=fuse,
     )
 
 
@@ -106,6 +119,7 @@ def combine(
     score: str,
     *,
     scissors: float | int | Array,
+    knee: float | int | Array | None,
     temperature: float | int | Array,
     fuse: Fuse,
 ) -> Float[Array, "h w"]:
@@ -122,7 +136,8 @@ def combine(
     if not recipe.cut:
         return fused
     cut = jnp.where(order.count > 1, scissors, 0) * groups.masks[order.scissors]
-    return _display.normalise(jax.nn.relu(fused)) * (1 - cut)
+    base = _display.normalise(jax.nn.relu(fused)) * (1 - cut)
+    return base if knee is None else base / (base + knee)
 
 
 class Groups(NamedTuple):
@@ -266,8 +281,12 @@ def _count(clusters: int | None, channels: int) -> int:
     return clusters
 
 
-def _check(scissors: float | int | Array, temperature: float | int | Array) -> None:
+def _check(
+    scissors: float | int | Array, knee: float | int | Array | None, temperature: float | int | Array
+) -> None:
     if not isinstance(scissors, jax.Array) and not 0 <= scissors < math.inf:
         raise ValueError(f"scissors is a strength of at least 0; got {scissors!r}")
+    if knee is not None and not isinstance(knee, jax.Array) and not 0 < knee < math.inf:
+        raise ValueError(f"knee is a number above 0, or None; got {knee!r}")
     if not isinstance(temperature, jax.Array) and not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be above 0; got {temperature!r}")

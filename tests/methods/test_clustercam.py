@@ -22,7 +22,7 @@ def scores_of(probe, picture, masks, logits, score):
     return seen[:, 1] if score == "logit" else unit(seen[None, :, 1])[0]
 
 
-def merged(merge, A, masks, labels, s, *, scissors=1.0, temperature=0.1):
+def merged(merge, A, masks, labels, s, *, scissors=1.0, temperature=0.1, knee=0.25):
     """The map from masks, the cluster of each channel and scores, by the definitions."""
     base, worst = int(np.argmax(s)), int(np.argmin(s))
     M, cut = masks, masks[worst]
@@ -36,7 +36,10 @@ def merged(merge, A, masks, labels, s, *, scissors=1.0, temperature=0.1):
         "score-weighted": v * M[base] - scissors * (1 - v) * cut,
         "soft": np.tensordot(alpha * main, M, 1) - scissors * np.tensordot(alpha * ~main, M, 1),
     }[merge.removesuffix("-cut")]
-    return unit(np.maximum(raw, 0)) * (1 - scissors * cut) if merge.endswith("-cut") else raw
+    if not merge.endswith("-cut"):
+        return raw
+    B = unit(np.maximum(raw, 0)) * (1 - scissors * cut)
+    return B if knee is None else B / (B + knee)
 
 
 def channels(activation):
@@ -54,6 +57,9 @@ def test_equals_the_formula(merge, score):
     expected = merged(merge, A, masks, np.asarray(found.labels), s, scissors=0.7)
     options = {"clusters": 3, "merge": merge, "score": score, "normalise": "minmax", "scissors": 0.7}
     raw = jaxcam.clustercam(probe, picture, 1, **options)
+    np.testing.assert_allclose(raw, expected, atol=1e-12)
+    expected = merged(merge, A, masks, np.asarray(found.labels), s, scissors=0.7, knee=None)
+    raw = jaxcam.clustercam(probe, picture, 1, knee=None, **options)
     np.testing.assert_allclose(raw, expected, atol=1e-12)
 
 
@@ -117,7 +123,7 @@ def test_scaled_or_duplicated_channels_leave_the_masks_unchanged(normalise):
 @pytest.mark.parametrize("normalise", ["l2", "centred", "minmax"])
 def test_the_map_lies_on_the_blob_that_the_classifier_reads(merge, normalise, blob):
     probe, picture, squares, _ = planted(blob)
-    options = {"clusters": 4, "normalise": normalise, "merge": merge, "score": "softmax", "restarts": 8}
+    options = {"clusters": 4, "normalise": normalise, "merge": merge, "knee": None, "restarts": 8}
     options["score"] = "minmax" if merge not in ("score-weighted", "soft") else "softmax"
     raw = np.asarray(explained(probe, picture, **options))
     shown = np.maximum(raw, 0)
@@ -149,8 +155,8 @@ def test_one_cluster_has_no_scissors(merge):
     expected = {
         "weighted": p * mask,
         "members": p * A.sum(axis=0),
-        "weighted-cut": mask,
-        "members-cut": unit(A.sum(axis=0)),
+        "weighted-cut": mask / (mask + 0.25),
+        "members-cut": unit(A.sum(axis=0)) / (unit(A.sum(axis=0)) + 0.25),
         "hard": mask,
         "score-weighted": p * mask,
         "soft": mask,
@@ -233,6 +239,8 @@ def test_forward_passes_do_not_depend_on_the_channels():
         ({"baseline": "blurred"}, "no baseline 'blurred'; did you mean 'blur'"),
         ({"scissors": -0.5}, "scissors is a strength of at least 0; got -0.5"),
         ({"scissors": float("nan")}, "scissors .* got nan"),
+        ({"knee": 0}, "knee is a number above 0, or None; got 0"),
+        ({"knee": float("inf")}, "knee .* got inf"),
         ({"temperature": 0}, "temperature must be above 0; got 0"),
         ({"restarts": 0}, "restarts is a whole number of at least 1; got 0"),
         ({"chunk": 0}, "chunk is a whole number of at least 1; got 0"),
