@@ -23,30 +23,30 @@ FIGURES = {
     "hirescam": {
         "Grad-CAM": ("gradcam", {}),
         "HiResCAM": ("hirescam", {}),
-        "element-wise Grad-CAM": ("gradcam_elementwise", {}),
+        "element-wise\nGrad-CAM": ("gradcam_elementwise", {}),
         "Layer-CAM": ("layercam", {}),
         "Grad-CAM++": ("gradcampp", {}),
     },
     "abscam": {
         "Grad-CAM": ("gradcam", {}),
-        "Abs-CAM, phase 1": ("abscam", {"phase": 1}),
+        "Abs-CAM,\nphase 1": ("abscam", {"phase": 1}),
         "Abs-CAM": ("abscam", {}),
-        "Abs-CAM, normalised": ("abscam", {"merge": "normalised"}),
+        "Abs-CAM,\nnormalised": ("abscam", {"merge": "normalised"}),
         "Score-CAM": ("scorecam", {}),
     },
     "clustercam": {
         "Grad-CAM": ("gradcam", {}),
         "Score-CAM": ("scorecam", {}),
         "Cluster-CAM": ("clustercam", {}),
-        "Cluster-CAM, weighted": ("clustercam", {"merge": "weighted"}),
-        "Cluster-CAM, hard": ("clustercam", {"merge": "hard", "score": "softmax"}),
+        "Cluster-CAM,\nweighted": ("clustercam", {"merge": "weighted"}),
+        "Cluster-CAM,\nhard": ("clustercam", {"merge": "hard", "score": "softmax"}),
     },
     "conceptorcam": {
         "Grad-CAM": ("gradcam", {}),
         "Conceptor-CAM": ("conceptorcam", {}),
-        "over HiResCAM": ("conceptorcam", {"base": "hirescam"}),
-        "over Layer-CAM": ("conceptorcam", {"base": "layercam"}),
-        "over Score-CAM": ("conceptorcam", {"base": "scorecam"}),
+        "Conceptor-CAM\nover HiResCAM": ("conceptorcam", {"base": "hirescam"}),
+        "Conceptor-CAM\nover Layer-CAM": ("conceptorcam", {"base": "layercam"}),
+        "Conceptor-CAM\nover Score-CAM": ("conceptorcam", {"base": "scorecam"}),
     },
 }
 FAITH = ("average_drop", "average_increase", "insertion", "deletion", "road", "complexity")

@@ -25,7 +25,7 @@ class Row:
         energy: share of a map's sum that lies in that box, averaged over the maps.
         milliseconds: for one digit of one scene, compiled, in a batch of all scenes; the median over the digits.
         compile_seconds: for compiling it, once.
-        forwards: floating point operations for one map, in forward passes of the network; without those of LAPACK.
+        forwards: floating point operations of the convolutions and matrix products of one map, in forward passes.
         reason: why the method does not run on this network.
     """
 

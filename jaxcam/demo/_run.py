@@ -1,7 +1,6 @@
 """`jaxcam demo`: scenes of digits explained with every method, measured and drawn."""
 
 import dataclasses
-import inspect
 import statistics
 import time
 from functools import partial
@@ -12,13 +11,13 @@ import numpy as np
 from rich.console import Console
 
 from .. import METHODS, _terminal, display, explain, metrics, probe
+from .._flops import flops
 from ._figure import draw
 from ._network import LAYER, load, prepare
 from ._report import LEGEND, Row, Setting, caption, footnotes, show, write
 from ._scenes import scenes
 
 DRAWN = slice(3), slice(2)  # scenes, and digits of each, in the figure
-ALL_MASKS = 4096  # more than any method makes of one layer here
 
 
 def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = None) -> list[Row]:
@@ -48,10 +47,8 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
 
     rows, drawn = [], {}
     with console.status("compiling the network") as status:
-        forward = jax.jit(jax.vmap(lambda probe, image: probe(image)[0], (None, 0)))
-        forward = forward.lower(looked, images).compile()
-        logits = np.asarray(forward(looked, images))
-        one_forward = _flops(forward, count)
+        logits = np.asarray(jax.jit(jax.vmap(_forward, (None, 0)))(looked, images))
+        one_forward = flops(_forward, looked, images[0])
         for name, method in METHODS.items():
             status.update(f"explaining {test.labels.size} digits with {name}")
             row, maps = _measure(name, method, looked, images, test.labels, test.boxes, one_forward)
@@ -86,6 +83,10 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
     return rows
 
 
+def _forward(probe, image):
+    return probe(image)[0]
+
+
 def _measure(name, method, looked, images, labels, boxes, forward_flops):
     """The row of one method and its maps, or no maps and the reason."""
     run = jax.jit(partial(explain, method=method))
@@ -105,22 +106,9 @@ def _measure(name, method, looked, images, labels, boxes, forward_flops):
         _score(name, maps, boxes),
         milliseconds=1000 * statistics.median(took) / len(images),
         compile_seconds=compiling,
-        forwards=_flops_of_one(method, compiled, looked, images, labels) / forward_flops,
+        forwards=flops(lambda probe, image: method(probe, image, 0), looked, images[0]) / forward_flops,
     )
     return row, maps
-
-
-def _flops_of_one(method, compiled, looked, images, labels):
-    """Operations for one map. The compiler counts the body of a loop once, however often it runs; so a method that
-    works through masks in chunks is counted in a program of its own, for one picture and all masks in one chunk."""
-    if "chunk" not in inspect.signature(method).parameters:
-        return _flops(compiled, len(images))
-    whole = jax.jit(partial(explain, method=method, chunk=ALL_MASKS))
-    return _flops(whole.lower(looked, images[:1], labels[:1, 0]).compile(), 1)
-
-
-def _flops(compiled, count):
-    return compiled.cost_analysis()["flops"] / count
 
 
 def _score(name, maps, boxes):
