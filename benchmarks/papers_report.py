@@ -80,8 +80,10 @@ def hirescam(results: Results):
     )
     yield ""
     yield (
-        "On MobileNetV2, which ends in an average and a fully connected layer, the two are therefore one map. SqueezeNet "
-        "ends in a convolution, a ReLU and an average, where they differ."
+        "On MobileNetV2, which ends in an average and a fully connected layer, the two are therefore one map; on SqueezeNet "
+        "they would differ only where the ReLU behind its convolution of classes is 0, which is seldom for the class that "
+        "wins. Where more layers follow they part: on [the scenes](scenes.md), whose network pools by maximum, compare "
+        "how often each points at the digit."
     )
     yield ""
     yield HOW
