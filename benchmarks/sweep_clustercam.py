@@ -23,7 +23,7 @@ from pictures import NETWORKS, Pictures
 import jaxcam
 from jaxcam import _masks, metrics
 from jaxcam._probe import widen
-from jaxcam.methods import _clustercam
+from jaxcam.methods import _cluster_merges, _clustercam
 
 BESIDE = ("scorecam", "scorecam probability", "gradcam")
 
@@ -58,9 +58,9 @@ def clustered(probe, image, target, key, *, clusters, normalise, chosen):
     seen = _masks.over_chunks(read, groups.masks, None, image.shape)
     raw = []
     for merge, score, scissors, knee in chosen:
-        scores = jnp.where(valid, seen[_clustercam.SCORES[score]], 0)
+        scores = jnp.where(valid, seen[_cluster_merges.SCORES[score]], 0)
         raw.append(
-            _clustercam.combine(
+            _cluster_merges.combine(
                 A, groups, scores, valid, merge, score,
                 scissors=scissors, knee=knee, temperature=0.1, fuse=jaxcam.channel_sum,
             )
@@ -155,8 +155,8 @@ def main():
     parser.add_argument("--clusters", type=int, nargs="+", default=[16])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--normalise", nargs="+", default=list(_clustercam.NORMALISE))
-    parser.add_argument("--merges", nargs="+", default=list(_clustercam.MERGES))
-    parser.add_argument("--scores", nargs="+", default=list(_clustercam.SCORES))
+    parser.add_argument("--merges", nargs="+", default=list(_cluster_merges.MERGES))
+    parser.add_argument("--scores", nargs="+", default=list(_cluster_merges.SCORES))
     parser.add_argument("--cuts", type=float, nargs="+", default=[1.0], help="λ of the scissors that cut")
     parser.add_argument("--knees", type=float, nargs="*", default=[0.25], help="κ, beside none")
     parser.add_argument("--models", nargs="+", default=list(NETWORKS))

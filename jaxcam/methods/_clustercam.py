@@ -1,12 +1,10 @@
 """Cluster-CAM: clusters of channels are the masks, so a handful of forward passes is enough."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from .. import _display
 from .._errors import choose
@@ -15,8 +13,9 @@ from .._kmeans import kmeans
 from .._masks import reader, score_masks, varies
 from .._probe import Image, Probe, widen
 from .._targets import Target
+from ._cluster_merges import MERGES, SCORES, Groups, combine
 
-CLUSTERS = 16
+CLUSTERS = 28
 
 
 def clustercam(
@@ -27,7 +26,7 @@ def clustercam(
     clusters: int | None = None,
     normalise: str = "minmax",
     merge: str = "members-cut",
-    score: str = "minmax",
+    score: str = "contrast",
     scissors: float | int | Array = 1.0,
     knee: float | int | Array | None = 0.25,
     temperature: float | int | Array = 0.1,
@@ -56,13 +55,14 @@ def clustercam(
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(H, W, C)`, preprocessed for the model.
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
-        clusters: from 1 to the layer's number of channels; by default 16, or that number where it is smaller. Fewer
+        clusters: from 1 to the layer's number of channels; by default 28, or that number where it is smaller. Fewer
             are found where fewer channels are distinct. `jaxcam.elbow` suggests a number for a layer.
         normalise: of each channel before k-means: "raw", "l2" (unit length), "centred" (minus its mean, then unit
             length), "minmax" (to [0, 1]).
         merge: one of the above.
         score: s, "softmax": the target's probability; "logit"; "minmax": logits scaled to [0, 1] over the clusters
-            (by which "score-weighted" is "hard").
+            (by which "score-weighted" is "hard"); "contrast": the same minus half their mean, so that clusters of low
+            score speak against.
         scissors: λ, at least 0.
         knee: κ of the merges that cut, above 0: the smaller, the brighter. None: the map is B.
         temperature: τ of "soft", above 0.
@@ -110,50 +110,6 @@ def clustercam(
     )
 
 
-def combine(
-    A: Float[Array, "K h w"],
-    groups: "Groups",
-    scores: Float[Array, " m"],
-    valid: Bool[Array, " m"],
-    merge: str,
-    score: str,
-    *,
-    scissors: float | int | Array,
-    knee: float | int | Array | None,
-    temperature: float | int | Array,
-    fuse: Fuse,
-) -> Float[Array, "h w"]:
-    """The map that a merge makes of clusters and their scores."""
-    recipe = MERGES[merge]
-    if score == "minmax":
-        scores = _minmax(scores, valid)
-    order = rank(scores, valid)
-    share = jnp.where(valid, recipe.shares(scores, valid, order, scissors, temperature), 0)
-    if recipe.members:
-        share = jnp.where(groups.used, share[groups.labels], 0)
-    parts = A if recipe.members else groups.masks
-    fused = fuse(jnp.moveaxis(share[:, None, None] * parts, 0, -1))
-    if not recipe.cut:
-        return fused
-    cut = jnp.where(order.count > 1, scissors, 0) * groups.masks[order.scissors]
-    base = _display.normalise(jax.nn.relu(fused)) * (1 - cut)
-    return base if knee is None else base / (base + knee)
-
-
-class Groups(NamedTuple):
-    """Channels in clusters.
-
-    Attributes:
-        masks: `N(centre)` of each cluster, 0 where it is empty or constant.
-        labels: the cluster of each channel.
-        used: which channels took part, the others being constant.
-    """
-
-    masks: Float[Array, "m h w"]
-    labels: Int[Array, " K"]
-    used: Bool[Array, " K"]
-
-
 def group(
     channels: Float[Array, "K h w"],
     clusters: int,
@@ -178,77 +134,6 @@ def group(
     filled = jnp.zeros(clusters, channels.dtype).at[found.labels].add(weights) > 0
     centers = jnp.where(filled[:, None], found.centers, 0).reshape(clusters, h, w)
     return Groups(_display.normalise(centers), found.labels, used)
-
-
-class Order(NamedTuple):
-    """Index of the base and of the scissors, and how many clusters are valid. Scissors mean nothing if `count` < 2."""
-
-    base: Int[Array, ""]
-    scissors: Int[Array, ""]
-    count: Int[Array, ""]
-
-
-def rank(scores: Float[Array, " m"], valid: Bool[Array, " m"]) -> Order:
-    """Highest and lowest score among the valid clusters, the first of equals; never the same cluster for both."""
-    base = jnp.argmax(jnp.where(valid, scores, -jnp.inf))
-    others = valid & (jnp.arange(scores.shape[0]) != base)
-    return Order(base, jnp.argmin(jnp.where(others, scores, jnp.inf)), jnp.sum(valid))
-
-
-def _minmax(scores: Array, valid: Array) -> Array:
-    """Valid scores scaled to [0, 1]; all 1 where they are equal."""
-    low = jnp.min(jnp.where(valid, scores, jnp.inf))
-    high = jnp.max(jnp.where(valid, scores, -jnp.inf))
-    apart = high > low
-    scaled = (scores - jnp.where(apart, low, 0)) / jnp.where(apart, high - low, 1)
-    return jnp.where(valid & apart, scaled, valid.astype(scores.dtype))
-
-
-class Merge(NamedTuple):
-    """How clusters become a map: the share of each, of masks or of member channels, and whether scissors cut it."""
-
-    shares: Callable[..., Array]
-    members: bool = False
-    cut: bool = False
-
-
-def _weighted(scores, valid, order, scissors, temperature):
-    return scores
-
-
-def _hard(scores, valid, order, scissors, temperature):
-    base, cut = _ends(scores, order)
-    return base - scissors * cut
-
-
-def _score_weighted(scores, valid, order, scissors, temperature):
-    base, cut = _ends(scores, order)
-    v = scores[order.base]
-    return v * base - scissors * (1 - v) * cut
-
-
-def _soft(scores, valid, order, scissors, temperature):
-    alpha = jax.nn.softmax(scores / temperature, where=valid)
-    return jnp.where(alpha * order.count.astype(alpha.dtype) >= 1, alpha, -scissors * alpha)
-
-
-def _ends(scores: Array, order: Order) -> tuple[Array, Array]:
-    """1 at the base, and 1 at the scissors if there are any."""
-    places = jnp.arange(scores.shape[0])
-    base = (places == order.base).astype(scores.dtype)
-    return base, ((places == order.scissors) & (order.count > 1)).astype(scores.dtype)
-
-
-MERGES = {
-    "weighted": Merge(_weighted),
-    "weighted-cut": Merge(_weighted, cut=True),
-    "members": Merge(_weighted, members=True),
-    "members-cut": Merge(_weighted, members=True, cut=True),
-    "hard": Merge(_hard),
-    "score-weighted": Merge(_score_weighted),
-    "soft": Merge(_soft),
-}
-SCORES = {"softmax": "softmax", "logit": "logit", "minmax": "logit"}  # and what is read of a masked image
 
 
 def _unit(A: Array) -> Array:

@@ -8,7 +8,7 @@ from masked import counted, halved, planted, softmax, unit, up
 from nets import images, small
 
 import jaxcam
-from jaxcam.methods import _clustercam
+from jaxcam.methods import _cluster_merges, _clustercam
 
 pytestmark = pytest.mark.usefixtures("x64")
 KEY = jax.random.key(0)
@@ -19,7 +19,10 @@ def scores_of(probe, picture, masks, logits, score):
     seen = np.stack([logits(picture * mask[..., None]) for mask in unit(up(masks, picture.shape[:2]))])
     if score == "softmax":
         return softmax(seen)[:, 1]
-    return seen[:, 1] if score == "logit" else unit(seen[None, :, 1])[0]
+    if score == "logit":
+        return seen[:, 1]
+    scaled = unit(seen[None, :, 1])[0]
+    return scaled - 0.5 * scaled.mean() if score == "contrast" else scaled
 
 
 def merged(merge, A, masks, labels, s, *, scissors=1.0, temperature=0.1, knee=0.25):
@@ -46,8 +49,8 @@ def channels(activation):
     return np.moveaxis(np.asarray(activation), -1, 0)
 
 
-@pytest.mark.parametrize("score", ["softmax", "logit", "minmax"])
-@pytest.mark.parametrize("merge", _clustercam.MERGES)
+@pytest.mark.parametrize("score", ["softmax", "logit", "minmax", "contrast"])
+@pytest.mark.parametrize("merge", _cluster_merges.MERGES)
 def test_equals_the_formula(merge, score):
     probe, picture, A, logits = halved()
     A = channels(A)
@@ -119,7 +122,7 @@ def test_scaled_or_duplicated_channels_leave_the_masks_unchanged(normalise):
 
 
 @pytest.mark.parametrize("blob", range(4))
-@pytest.mark.parametrize("merge", _clustercam.MERGES)
+@pytest.mark.parametrize("merge", _cluster_merges.MERGES)
 @pytest.mark.parametrize("normalise", ["l2", "centred", "minmax"])
 def test_the_map_lies_on_the_blob_that_the_classifier_reads(merge, normalise, blob):
     probe, picture, squares, _ = planted(blob)
@@ -137,15 +140,15 @@ def explained(probe, picture, **options):
 
 def test_base_and_scissors():
     s, valid = jnp.array([0.2, 0.9, 0.1, 0.9, 0.1, 5.0, -5.0]), jnp.array([1, 1, 1, 1, 1, 0, 0], bool)
-    order = _clustercam.rank(s, valid)
+    order = _cluster_merges.rank(s, valid)
     assert (int(order.base), int(order.scissors), int(order.count)) == (1, 2, 5)  # of equals, the first
-    shifted = _clustercam.rank(s + 100.0, valid)
+    shifted = _cluster_merges.rank(s + 100.0, valid)
     assert (int(shifted.base), int(shifted.scissors)) == (1, 2)
-    equal = _clustercam.rank(jnp.ones(3), jnp.ones(3, bool))
+    equal = _cluster_merges.rank(jnp.ones(3), jnp.ones(3, bool))
     assert (int(equal.base), int(equal.scissors)) == (0, 1)
 
 
-@pytest.mark.parametrize("merge", _clustercam.MERGES)
+@pytest.mark.parametrize("merge", _cluster_merges.MERGES)
 def test_one_cluster_has_no_scissors(merge):
     probe, picture, A, logits = halved()
     A = channels(A)
@@ -170,7 +173,12 @@ def test_fewer_distinct_channels_than_clusters():
     tripled = jaxcam.probe(
         split=(lambda x: jnp.concatenate([features(x)] * 3, -1), lambda a: head(a[..., :3]))
     )
-    chosen = [("weighted", "softmax"), ("members", "minmax"), ("members-cut", "logit"), ("soft", "softmax")]
+    chosen = [
+        ("weighted", "softmax"),
+        ("members", "minmax"),
+        ("members-cut", "contrast"),
+        ("soft", "softmax"),
+    ]
     for merge, score in chosen:
         options = {"merge": merge, "score": score, "normalise": "minmax"}
         few = jaxcam.clustercam(probe, picture, 1, clusters=3, **options)
@@ -178,8 +186,8 @@ def test_fewer_distinct_channels_than_clusters():
         np.testing.assert_allclose(many, (3 if merge == "members" else 1) * few, atol=1e-9)
 
 
-@pytest.mark.parametrize("merge", _clustercam.MERGES)
-@pytest.mark.parametrize("score", _clustercam.SCORES)
+@pytest.mark.parametrize("merge", _cluster_merges.MERGES)
+@pytest.mark.parametrize("score", _cluster_merges.SCORES)
 def test_a_dead_layer_gives_a_zero_map(merge, score):
     probe = jaxcam.probe(split=(lambda x: jnp.zeros_like(x), lambda a: jnp.mean(a, axis=(1, 2)) + 1))
     raw = jaxcam.clustercam(probe, jnp.ones((5, 6, 7)), 1, clusters=3, merge=merge, score=score)
