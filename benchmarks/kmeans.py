@@ -61,7 +61,7 @@ def measure(shape, images: int, rounds: int):
     batch = points(images, channels, positions)
     cores = len(os.sched_getaffinity(0))
     peers = {f"{n} threads": theirs(batch, clusters, n) for n in (1, cores)}
-    calls = {restarts: ours(batch, clusters, restarts) for restarts in (10, 4)}
+    calls = {restarts: ours(batch, clusters, restarts) for restarts in (10, 6)}
     for call in calls.values():
         call()  # compiles
     times, inertia = {}, {}
