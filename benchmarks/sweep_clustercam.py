@@ -135,7 +135,7 @@ def report(path: Path) -> str:
     lines = [
         "# Cluster-CAM: the sweep",
         "",
-        f"`python benchmarks/{path.stem}.py`: each fifth of the 100 pictures. Insertion − Deletion less Score-CAM's on the "
+        f"`python benchmarks/{path.stem}.py`: each fifth or tenth of the 100 pictures. Insertion − Deletion less Score-CAM's on the "
         "same pictures, in points, ± the standard error, and Average Drop. λ is the scissors' strength, κ the knee, m the "
         "number of clusters. Differences between neighbours are within the noise; so is a change of the seed.",
         "",
