@@ -149,8 +149,9 @@ def clustercam(results: Results):
     yield ""
     yield (
         "The default was chosen by [a sweep](sweep_clustercam.md) over a part of these pictures. Its last step, B / (B + κ), "
-        "brightens the map and changes no order: it is what brings Average Drop down, and leaves Insertion − Deletion as "
-        "it is."
+        "brightens the map and changes no order: it is what brings Average Drop below Score-CAM's on MobileNetV2 (about 20 "
+        "without), and leaves Insertion − Deletion as it is. Its price is light where little is: on scenes of small things "
+        "`knee=None` keeps the map on them."
     )
     yield ""
     yield HOW

@@ -38,7 +38,7 @@ FIGURES = {
         "Grad-CAM": ("gradcam", {}),
         "Score-CAM": ("scorecam", {}),
         "Cluster-CAM": ("clustercam", {}),
-        "Cluster-CAM,\nweighted": ("clustercam", {"merge": "weighted"}),
+        "Cluster-CAM,\nno knee": ("clustercam", {"knee": None}),
         "Cluster-CAM,\nhard": ("clustercam", {"merge": "hard", "score": "softmax"}),
     },
     "conceptorcam": {
@@ -59,7 +59,10 @@ def methods() -> dict[str, tuple[str, dict]]:
     for each in FIGURES.values():
         for name, options in each.values():
             if options:
-                found[" ".join([name, *map(str, options.values())])] = name, options
+                words = (
+                    value if isinstance(value, str) else f"{key}={value}" for key, value in options.items()
+                )
+                found[" ".join([name, *words])] = name, options
     return found
 
 
