@@ -48,7 +48,7 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
     rows, drawn = [], {}
     with console.status("compiling the network") as status:
         logits = np.asarray(jax.jit(jax.vmap(_forward, (None, 0)))(looked, images))
-        one_forward = flops(_forward, looked, images[0])
+        one_forward = float(flops(_forward, looked, images[0]))
         for name, method in METHODS.items():
             status.update(f"explaining {test.labels.size} digits with {name}")
             row, maps = _measure(name, method, looked, images, test.labels, test.boxes, one_forward)
