@@ -56,7 +56,7 @@ class DenseNet(nnx.Module):
     def __init__(
         self, *, depths: tuple[int, ...], growth: int = 32, stem: int = 64, num_classes: int, **options
     ):
-        layers = {
+        layers: dict[str, nnx.Module] = {
             "conv0": Conv(3, stem, 7, stride=2, padding=3, bias=False, **options),
             "norm0": BatchNorm(stem, **options),
             "relu0": Relu(),

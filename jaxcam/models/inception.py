@@ -55,7 +55,7 @@ class Mixed(nnx.Module):
         self.pool = MaxPool(3, stride=2) if halves else AvgPool(3, stride=1, padding=1)
         chains = []
         for branch, steps in branches.items():
-            chain = [("pool",)] if branch == "branch_pool" else []
+            chain: list[tuple[str, ...]] = [("pool",)] if branch == "branch_pool" else []
             width = inputs
             for number, (channels, *kernels) in enumerate(steps, 1):
                 strides = halves and number == len(steps)

@@ -44,7 +44,7 @@ class MNASNet(nnx.Module):
 
     def __init__(self, *, scale: float, num_classes: int, **options):
         stem, inputs = _scaled(32, scale), _scaled(16, scale)
-        layers = [
+        layers: list[nnx.Module] = [
             *ConvNormActivation(3, stem, 3, stride=2, activation=Relu, **options),
             *ConvNormActivation(stem, stem, 3, groups=stem, activation=Relu, **options),
             Conv(stem, inputs, 1, bias=False, **options),

@@ -26,14 +26,18 @@ SIZES = {
     "mobilenet_v2": [(224, 224), (33, 47)],
     "googlenet": [(65, 97)],
     "inception_v3": [(107, 129)],
-    # The smallest stands for the others: up to 200 layers, each of which takes a while to compile.
-    "densenet161": [],
-    "densenet169": [],
-    "densenet201": [],
     "cifar_resnet20": [(32, 32), (31, 27)],
     "cifar_resnet1202": [],  # 1202 layers take 20 s to trace
 }
-CASES = [(name, size) for name in models.names() for size in SIZES.get(name, [(33, 47)])]
+# For these the smallest of their family stands, and names and shapes are compared: each takes a while to compile.
+LARGER = (
+    *("densenet161", "densenet169", "densenet201"),
+    *("mnasnet0_75", "mnasnet1_0", "mnasnet1_3"),
+    *("shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"),
+)
+CASES = [
+    (name, size) for name in models.names() if name not in LARGER for size in SIZES.get(name, [(33, 47)])
+]
 
 
 def pair(name):
@@ -61,6 +65,12 @@ def test_logits(name, size):
     logits = np.asarray(jax.jit(apply, static_argnums=0)(*nnx.split(ours), jnp.asarray(images)))
     assert logits.shape == (1, CLASSES)
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", LARGER)
+def test_names_and_shapes(name):
+    theirs = reference.shapes(name, CLASSES)
+    assert synthetic.shapes(nnx.eval_shape(lambda: models.build(name, num_classes=CLASSES))) == theirs
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
