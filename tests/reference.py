@@ -1,5 +1,6 @@
 """The torch side of the models' parity tests."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import _torchvision
@@ -38,7 +39,9 @@ def model(name: str, state: dict[str, np.ndarray], num_classes: int) -> Callable
 def module(name: str, tensors: dict, num_classes: int):
     """One of torchvision's models with these weights, in eval mode."""
     network = _abstract(name, num_classes).eval()
-    network.load_state_dict(tensors, assign=True)
+    state = OrderedDict(tensors)
+    state._metadata = network.state_dict()._metadata  # MNASNet refuses a state_dict without its version
+    network.load_state_dict(state, assign=True)
     return network
 
 
@@ -46,8 +49,10 @@ def _abstract(name: str, num_classes: int):
     import torch
 
     with torch.device("meta"):
-        # Without their own random start, which these two would spend a while on.
-        options = {"init_weights": False} if name.startswith(("googlenet", "inception")) else {}
+        options = {}
+        if name.startswith(("googlenet", "inception")):
+            # With the inputs of the published weights, without a random start, which would take a while.
+            options = {"transform_input": True, "init_weights": False}
         return _torchvision.load().models.get_model(name, num_classes=num_classes, **options)
 
 

@@ -4,6 +4,7 @@ Every layer that holds parameters is an `nnx.Conv`, `nnx.Linear` or `nnx.BatchNo
 only those three. Layers without parameters are modules as well, so that a path can name any (`features.29`).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -105,3 +106,23 @@ class ConvNormActivation(Sequential):
                 activation(),
             ]
         )
+
+
+class NamedSequential(nnx.Module):
+    """Modules called one after another, addressed by name: `features.norm5`.
+
+    The order is kept apart: a module rebuilt from its state holds its attributes by name, "layer10" before "layer2".
+    """
+
+    def __init__(self, layers: Mapping[str, nnx.Module]):
+        self.order = tuple(layers)
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def __iter__(self):
+        return (getattr(self, name) for name in self.order)
+
+    def __call__(self, x):
+        for layer in self:
+            x = layer(x)
+        return x

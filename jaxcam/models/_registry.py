@@ -1,10 +1,34 @@
 """The table of architectures, and looking a name up in it."""
 
 from .._errors import unknown
-from . import alexnet, cifar_resnet, mobilenet, resnet, squeezenet, vgg
+from . import (
+    alexnet,
+    cifar_resnet,
+    densenet,
+    googlenet,
+    inception,
+    mnasnet,
+    mobilenet,
+    resnet,
+    shufflenet,
+    squeezenet,
+    vgg,
+)
 from ._architecture import Architecture
 
-FAMILIES = (alexnet, vgg, resnet, squeezenet, mobilenet, cifar_resnet)
+FAMILIES = (
+    alexnet,
+    vgg,
+    googlenet,
+    inception,
+    resnet,
+    densenet,
+    squeezenet,
+    mobilenet,
+    mnasnet,
+    shufflenet,
+    cifar_resnet,
+)
 TABLE: dict[str, Architecture] = {
     name: architecture for family in FAMILIES for name, architecture in family.ARCHITECTURES.items()
 }

@@ -46,6 +46,49 @@ def test_fingerprints_are_of_known_models_and_differ():
     assert len(set(_FINGERPRINTS.values())) == len(_FINGERPRINTS)
 
 
+def abstract(name, **options):
+    return nnx.eval_shape(lambda: models.build(name, **options))
+
+
+def zeros(wanted):
+    return {key: np.zeros(shape, np.float32) for key, shape in wanted.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [
+        ("googlenet", {"aux1.conv.conv.weight": (128, 512, 1, 1), "aux2.fc2.bias": (1000,)}),
+        ("inception_v3", {"AuxLogits.conv0.conv.weight": (128, 768, 1, 1), "AuxLogits.fc.bias": (1000,)}),
+    ],
+)
+def test_auxiliary_heads_are_dropped(name, heads):
+    model = abstract(name)
+    state = zeros(shapes(model) | heads)
+    assert not heads.keys() & converters.to_torch(converters.from_torch(model, state)).keys()
+    with pytest.raises(ValueError, match=r"1 unexpected: aux3\.fc\.bias$"):
+        converters.from_torch(model, {**state, "aux3.fc.bias": np.zeros(7, np.float32)})
+    with pytest.raises(ValueError, match=f"this looks like {name}"):
+        converters.from_torch(abstract("resnet18"), state)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("densenet121", "densenet169"),
+        ("mnasnet0_5", "mnasnet1_0"),
+        ("shufflenet_v2_x0_5", "shufflenet_v2_x1_0"),
+    ],
+)
+def test_another_variant_or_number_of_classes_is_said(name, other):
+    state = zeros(shapes(abstract(name, num_classes=7)))
+    with pytest.raises(ValueError, match=f"this looks like {name}"):
+        converters.from_torch(abstract(other, num_classes=7), state)
+    with pytest.raises(
+        ValueError, match="head has 7 classes, the model was built with 5: pass num_classes=7"
+    ):
+        converters.from_torch(abstract(name, num_classes=5), state)
+
+
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_real_checkpoints(data, name):

@@ -8,8 +8,8 @@ from flax import nnx
 from jax import lax
 
 from jaxcam.models._conv import Conv
-from jaxcam.models._layers import BatchNorm, ConvNormActivation, Relu, Relu6
-from jaxcam.models._pool import AdaptiveAvgPool, MaxPool
+from jaxcam.models._layers import BatchNorm, ConvNormActivation, NamedSequential, Relu, Relu6
+from jaxcam.models._pool import AdaptiveAvgPool, AvgPool, MaxPool
 
 RNGS = nnx.Rngs(0)
 
@@ -43,6 +43,8 @@ FORMS = {
     "depthwise, unpadded": {"kernel": 2, "stride": 3, "groups": 6},
     "grouped": {"kernel": 3, "groups": 2},
     "full": {"kernel": 3, "stride": 2, "padding": 1},
+    "oblong": {"kernel": (1, 5), "padding": (0, 2)},
+    "depthwise, oblong": {"kernel": (4, 1), "padding": (1, 0), "groups": 6},
 }
 
 
@@ -153,6 +155,27 @@ def test_max_pool_and_gradient_equal_torchs(window, stride, padding, ceil):
         np.testing.assert_allclose(gradient, leaf.grad.permute(0, 2, 3, 1), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "shape"), [(2, 2, 0, (7, 6)), (3, 1, 1, (5, 4)), (3, 2, 1, (8, 7))]
+)
+def test_average_pool(window, stride, padding, shape):
+    x = normal(2, *shape, 3)
+    border = np.pad(x, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
+    rows, columns = (range(0, n + 2 * padding - window + 1, stride) for n in shape)
+    expected = np.stack(
+        [
+            np.stack([border[:, i : i + window, j : j + window].mean((1, 2)) for j in columns], 1)
+            for i in rows
+        ],
+        1,
+    )
+    pool = AvgPool(window, stride=stride, padding=padding)
+    np.testing.assert_allclose(pool(jnp.asarray(x)), expected, rtol=0, atol=1e-6)
+    rounded = pool(jnp.asarray(x, jnp.bfloat16))
+    assert rounded.dtype == jnp.bfloat16
+    np.testing.assert_allclose(rounded.astype(jnp.float32), expected, rtol=0, atol=2e-2)
+
+
 @pytest.mark.parametrize("size", [1, 3, 6, 7])
 @pytest.mark.parametrize("shape", [(6, 5), (1, 2), (7, 7), (13, 29)])
 def test_adaptive_average(size, shape):
@@ -208,6 +231,21 @@ def test_a_block_of_three():
     assert block(x).shape == (1, 4, 4, 5)
 
 
+def test_a_sequence_by_name_keeps_its_order():
+    """Also of ten and more, and after it was taken apart."""
+    kernels = normal(12, 2, 2)
+    names = [f"layer{number}" for number in range(1, 13)]
+    layers = NamedSequential({name: Conv(2, 2, 1, bias=False, rngs=RNGS) for name in names})
+    for name, kernel in zip(names, kernels, strict=True):
+        getattr(layers, name).kernel[...] = jnp.asarray(kernel[None, None])
+    x = normal(1, 1, 1, 2)
+    expected = x
+    for kernel in kernels:
+        expected = expected @ kernel
+    for each in (layers, nnx.merge(*nnx.split(layers))):
+        np.testing.assert_allclose(each(jnp.asarray(x)), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
@@ -222,8 +260,9 @@ def test_shape_errors(shape, words):
 
 
 def test_pools_refuse_small_maps():
-    with pytest.raises(ValueError, match="a 1x5 map is smaller than the 2x2 window"):
-        MaxPool(2, stride=2)(jnp.zeros((1, 1, 5, 3)))
+    for pool in (MaxPool(2, stride=2), AvgPool(2, stride=2)):
+        with pytest.raises(ValueError, match="a 1x5 map is smaller than the 2x2 window"):
+            pool(jnp.zeros((1, 1, 5, 3)))
 
 
 def test_integers_are_refused():

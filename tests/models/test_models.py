@@ -11,7 +11,7 @@ from jax import export
 import converters
 from jaxcam import models
 
-# Parameters as torchvision and the CIFAR repository count them.
+# Parameters as torchvision and the CIFAR repository count them, without auxiliary heads.
 COUNTS = {
     "alexnet": 61100840,
     "vgg11": 132863336,
@@ -22,6 +22,8 @@ COUNTS = {
     "vgg16_bn": 138365992,
     "vgg19": 143667240,
     "vgg19_bn": 143678248,
+    "googlenet": 6624904,
+    "inception_v3": 23834568,
     "resnet18": 11689512,
     "resnet34": 21797672,
     "resnet50": 25557032,
@@ -32,9 +34,21 @@ COUNTS = {
     "resnext101_64x4d": 83455272,
     "wide_resnet50_2": 68883240,
     "wide_resnet101_2": 126886696,
+    "densenet121": 7978856,
+    "densenet161": 28681000,
+    "densenet169": 14149480,
+    "densenet201": 20013928,
     "squeezenet1_0": 1248424,
     "squeezenet1_1": 1235496,
     "mobilenet_v2": 3504872,
+    "mnasnet0_5": 2218512,
+    "mnasnet0_75": 3170208,
+    "mnasnet1_0": 4383312,
+    "mnasnet1_3": 6282256,
+    "shufflenet_v2_x0_5": 1366792,
+    "shufflenet_v2_x1_0": 2278604,
+    "shufflenet_v2_x1_5": 3503624,
+    "shufflenet_v2_x2_0": 7393996,
     "cifar_resnet20": 269722,
     "cifar_resnet32": 464154,
     "cifar_resnet44": 658586,
@@ -46,9 +60,14 @@ LAYERS = {
     "alexnet": "features.11",
     "vgg16": "features.29",
     "vgg19_bn": "features.51",
+    "googlenet": "inception5b",
+    "inception_v3": "Mixed_7c",
+    "densenet201": "relu",
     "resnet50": "layer4",
     "squeezenet1_1": "features",
     "mobilenet_v2": "features",
+    "mnasnet1_0": "layers",
+    "shufflenet_v2_x1_5": "conv5",
     "cifar_resnet56": "layer3",
 }
 # One small member of each family whose layers differ, and an image it is fast on.
@@ -56,7 +75,19 @@ SMALL = [
     ("resnet18", (33, 40)),
     ("squeezenet1_1", (33, 40)),
     ("mobilenet_v2", (33, 40)),
+    ("shufflenet_v2_x0_5", (33, 40)),
     ("cifar_resnet20", (12, 9)),
+]
+# And of the families that take seconds to compile: traced and lowered only.
+TRACED = [
+    *SMALL,
+    ("alexnet", (65, 71)),
+    ("vgg11_bn", (33, 40)),
+    ("resnext50_32x4d", (33, 40)),
+    ("googlenet", (33, 40)),
+    ("densenet121", (33, 40)),
+    ("inception_v3", (75, 80)),
+    ("mnasnet0_5", (33, 40)),
 ]
 
 
@@ -92,7 +123,7 @@ def test_counts_and_default_layer(name):
     assert layer in {".".join(map(str, path)) for path, _ in nnx.iter_modules(model)}
     assert layer == LAYERS.get(name, layer)
     preprocess = models.preprocess(name)
-    assert preprocess.size == (32 if name.startswith("cifar_") else 224)
+    assert preprocess.size == (32 if name.startswith("cifar_") else {"inception_v3": 299}.get(name, 224))
 
 
 @pytest.mark.parametrize("name", [name for name in models.names() if name.startswith(("alexnet", "vgg"))])
@@ -131,7 +162,7 @@ def test_bfloat16_is_near_float32(name, size):
     assert 0 < error < 0.1 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(("name", "size"), SMALL)
+@pytest.mark.parametrize(("name", "size"), [*SMALL, ("googlenet", (33, 40))])
 def test_the_compute_dtype_is_the_models(name, size):
     """Whatever the parameters' and the image's are."""
     for dtype in (jnp.float32, jnp.bfloat16):
@@ -140,9 +171,7 @@ def test_the_compute_dtype_is_the_models(name, size):
             assert output(model, (1, *size, 3), image).dtype == dtype
 
 
-@pytest.mark.parametrize(
-    ("name", "size"), [*SMALL, ("alexnet", (65, 71)), ("vgg11_bn", (33, 40)), ("resnext50_32x4d", (33, 40))]
-)
+@pytest.mark.parametrize(("name", "size"), TRACED)
 def test_exports_for_every_platform(name, size):
     """Lowered on this machine for CPU, GPU and TPU at once, gradient included."""
     graph, state = nnx.split(abstract(name))
@@ -212,7 +241,15 @@ def test_unknown_names(function):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("alexnet", (62, 80)), ("vgg11", (31, 40)), ("squeezenet1_0", (20, 50)), ("squeezenet1_1", (16, 50))],
+    [
+        ("alexnet", (62, 80)),
+        ("vgg11", (31, 40)),
+        ("squeezenet1_0", (20, 50)),
+        ("squeezenet1_1", (16, 50)),
+        ("googlenet", (14, 50)),
+        ("inception_v3", (74, 90)),
+        ("densenet121", (28, 50)),
+    ],
 )
 def test_small_images_are_refused(name, size):
     with pytest.raises(ValueError, match="image is too small for this model"):

@@ -38,6 +38,23 @@ def test_equals_torchvision(size):
 
 
 @pytest.mark.parity
+def test_sizes_are_those_of_the_published_weights():
+    """Of torchvision's first for each model; some have a second, by a later recipe."""
+    import _torchvision
+
+    tv = _torchvision.load()
+    for name in models.names():
+        if name.startswith("cifar_"):
+            continue
+        recipe = tv.models.get_model_weights(name).IMAGENET1K_V1.transforms()
+        ours = models.preprocess(name)
+        assert [ours.resize] == recipe.resize_size, name
+        assert [ours.size] == recipe.crop_size, name
+        assert (list(ours.mean), list(ours.std)) == (recipe.mean, recipe.std), name
+        assert recipe.interpolation is tv.transforms.InterpolationMode.BILINEAR, name
+
+
+@pytest.mark.parity
 @pytest.mark.realdata
 def test_equals_torchvision_on_real_pictures(data):
     import _torchvision
