@@ -44,8 +44,18 @@ def module(name: str, tensors: dict, num_classes: int):
 
 def _abstract(name: str, num_classes: int):
     import torch
+    from torch.overrides import TorchFunctionMode
 
-    with torch.device("meta"):
+    class Unallocated(TorchFunctionMode):
+        """Puts parameters on the meta device, but not what RegNet computes its widths with."""
+
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            kwargs = dict(kwargs or {})
+            if function is torch.empty:
+                kwargs["device"] = "meta"
+            return function(*args, **kwargs)
+
+    with Unallocated():
         # Without their own random start, which these two would spend a while on.
         options = {"init_weights": False} if name.startswith(("googlenet", "inception")) else {}
         return _torchvision.load().models.get_model(name, num_classes=num_classes, **options)

@@ -1,10 +1,32 @@
 """The table of architectures, and looking a name up in it."""
 
 from .._errors import unknown
-from . import alexnet, cifar_resnet, mobilenet, resnet, squeezenet, vgg
+from . import (
+    alexnet,
+    cifar_resnet,
+    convnext,
+    efficientnet,
+    mobilenet,
+    mobilenetv3,
+    regnet,
+    resnet,
+    squeezenet,
+    vgg,
+)
 from ._architecture import Architecture
 
-FAMILIES = (alexnet, vgg, resnet, squeezenet, mobilenet, cifar_resnet)
+FAMILIES = (
+    alexnet,
+    vgg,
+    resnet,
+    squeezenet,
+    mobilenet,
+    mobilenetv3,
+    efficientnet,
+    regnet,
+    convnext,
+    cifar_resnet,
+)
 TABLE: dict[str, Architecture] = {
     name: architecture for family in FAMILIES for name, architecture in family.ARCHITECTURES.items()
 }
