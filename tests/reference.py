@@ -20,7 +20,7 @@ PEERS = {
 
 def shapes(name: str, num_classes: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes in the state_dict of one of torchvision's models; nothing is allocated."""
-    state = _abstract(name, num_classes).state_dict()
+    state = abstract(name, num_classes).state_dict()
     return {key: tuple(value.shape) for key, value in state.items()}
 
 
@@ -37,12 +37,13 @@ def model(name: str, state: dict[str, np.ndarray], num_classes: int) -> Callable
 
 def module(name: str, tensors: dict, num_classes: int):
     """One of torchvision's models with these weights, in eval mode."""
-    network = _abstract(name, num_classes).eval()
+    network = abstract(name, num_classes).eval()
     network.load_state_dict(tensors, assign=True)
     return network
 
 
-def _abstract(name: str, num_classes: int):
+def abstract(name: str, num_classes: int):
+    """One of torchvision's models, its parameters on the meta device: nothing is allocated."""
     import torch
     from torch.overrides import TorchFunctionMode
 

@@ -24,17 +24,23 @@ class Sequential(nnx.List):
         return x
 
 
-class Named(nnx.Module):
-    """Modules called one after another, addressed by name: `trunk_output.block1`."""
+class NamedSequential(nnx.Module):
+    """Modules called one after another, addressed by name: `features.norm5`.
+
+    The order is kept apart: a module rebuilt from its state holds its attributes by name, "layer10" before "layer2".
+    """
 
     def __init__(self, layers: Mapping[str, nnx.Module]):
-        self.order = tuple(layers)  # NNX sorts attributes by name
+        self.order = tuple(layers)
         for name, layer in layers.items():
             setattr(self, name, layer)
 
+    def __iter__(self):
+        return (getattr(self, name) for name in self.order)
+
     def __call__(self, x):
-        for name in self.order:
-            x = getattr(self, name)(x)
+        for layer in self:
+            x = layer(x)
         return x
 
 

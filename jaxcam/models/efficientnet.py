@@ -19,7 +19,7 @@ from ._layers import (
     stochastic_depth,
 )
 from ._pool import AdaptiveAvgPool
-from ._preprocess import Preprocess
+from ._preprocess import BICUBIC, Preprocess
 from ._squeeze_excitation import SqueezeExcitation
 from .mobilenetv3 import inverted_bottleneck
 
@@ -89,20 +89,9 @@ class MBConv(nnx.Module):
         rate: float,
         **options: Any,
     ):
-        if fused:
-            self.block = _fused(inputs, expansion, outputs, kernel, stride=stride, **options)
-        else:
-            squeeze = partial(SqueezeExcitation, squeezed=inputs // 4, activation=Silu)
-            self.block = inverted_bottleneck(
-                inputs,
-                inputs * expansion,
-                outputs,
-                kernel=kernel,
-                stride=stride,
-                activation=Silu,
-                squeeze=squeeze,
-                **options,
-            )
+        excite = partial(SqueezeExcitation, squeezed=inputs // 4, activation=Silu)
+        build = _fused if fused else partial(inverted_bottleneck, activation=Silu, squeeze=excite)
+        self.block = build(inputs, inputs * expansion, outputs, kernel=kernel, stride=stride, **options)
         self.stochastic_depth = stochastic_depth(rate)
         self.residual = stride == 1 and inputs == outputs
 
@@ -110,19 +99,12 @@ class MBConv(nnx.Module):
         return x + self.stochastic_depth(self.block(x)) if self.residual else self.block(x)
 
 
-def _fused(inputs: int, expansion: int, outputs: int, kernel: int, **options) -> Sequential:
-    stride = options.pop("stride")
-    if expansion == 1:
-        return Sequential(
-            [ConvNormActivation(inputs, outputs, kernel, stride=stride, activation=Silu, **options)]
-        )
-    width = inputs * expansion
-    return Sequential(
-        [
-            ConvNormActivation(inputs, width, kernel, stride=stride, activation=Silu, **options),
-            ConvNormActivation(width, outputs, 1, activation=None, **options),
-        ]
-    )
+def _fused(inputs: int, width: int, outputs: int, *, kernel: int, stride: int, **options: Any) -> Sequential:
+    narrow = partial(ConvNormActivation, activation=None, **options)
+    wide = partial(ConvNormActivation, kernel=kernel, stride=stride, activation=Silu, **options)
+    if width == inputs:
+        return Sequential([wide(inputs, outputs)])
+    return Sequential([wide(inputs, width), narrow(width, outputs, 1)])
 
 
 class EfficientNet(nnx.Module):
@@ -185,7 +167,7 @@ def _v1(width: float, depth: float, rate: float, resize: int, size: int, *, norm
             "norm": norm,
         },
         layer="features",
-        preprocess=Preprocess(resize=resize, size=size, interpolation="bicubic"),
+        preprocess=Preprocess(resize=resize, size=size, interpolation=BICUBIC),
     )
 
 
@@ -218,5 +200,5 @@ ARCHITECTURES = {
     "efficientnet_b7": _v1(2.0, 3.1, 0.5, 600, 600, norm=_slow),
     "efficientnet_v2_s": _v2(V2_S, 0.2, resize=384, size=384),
     "efficientnet_v2_m": _v2(V2_M, 0.3, resize=480, size=480),
-    "efficientnet_v2_l": _v2(V2_L, 0.4, resize=480, size=480, interpolation="bicubic", mean=_half, std=_half),
+    "efficientnet_v2_l": _v2(V2_L, 0.4, resize=480, size=480, interpolation=BICUBIC, mean=_half, std=_half),
 }

@@ -3,9 +3,9 @@
 from flax import nnx
 
 from ._architecture import Architecture
-from ._layers import ConvNormActivation, Linear, Named, Relu
+from ._layers import ConvNormActivation, Linear, NamedSequential, Relu
 from ._pool import AdaptiveAvgPool
-from ._preprocess import IMAGENET, Preprocess
+from ._preprocess import BICUBIC, IMAGENET, Preprocess
 from ._squeeze_excitation import SqueezeExcitation
 
 # Blocks and widths of the four stages, and channels in a group of the 3x3 convolution: what the paper's rule
@@ -90,8 +90,8 @@ class RegNet(nnx.Module):
                     **options,
                 )
                 inputs = width
-            stages[f"block{stage}"] = Named(blocks)
-        self.trunk_output = Named(stages)
+            stages[f"block{stage}"] = NamedSequential(blocks)
+        self.trunk_output = NamedSequential(stages)
         self.avgpool = AdaptiveAvgPool(1)
         self.fc = Linear(inputs, num_classes, **options)
 
@@ -103,7 +103,7 @@ class RegNet(nnx.Module):
 def _architecture(size: str) -> Architecture:
     depths, widths, group_width = SIZES[size]
     # The largest has no checkpoint trained on ImageNet alone: it was fine-tuned on it, with larger pictures.
-    large = Preprocess(resize=384, size=384, interpolation="bicubic")
+    large = Preprocess(resize=384, size=384, interpolation=BICUBIC)
     return Architecture(
         model=RegNet,
         options={

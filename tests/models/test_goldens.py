@@ -25,6 +25,10 @@ NAMES = [
     "squeezenet1_0",
     "squeezenet1_1",
     "mobilenet_v2",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "regnet_y_400mf",
+    "convnext_tiny",
     "cifar_resnet20",
 ]
 
@@ -48,6 +52,9 @@ def test_every_family_is_covered(family):
 
 def test_the_file_has_every_architecture():
     with np.load(GOLDENS) as file:
-        assert set(file.files) == set(models.names()) - {"cifar_resnet1202"}
+        assert set(file.files) == set(models.names()) - {
+            "cifar_resnet1202",
+            "regnet_y_128gf",
+        }  # as in make_logits.py
         for name in file.files:
             assert file[name].std() > 1e-2, name

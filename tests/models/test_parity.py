@@ -24,6 +24,11 @@ SIZES = {
     "squeezenet1_0": [(97, 129)],
     "squeezenet1_1": [(224, 224), (225, 193), (66, 64)],
     "mobilenet_v2": [(224, 224), (33, 47)],
+    "mobilenet_v3_small": [(224, 224), (33, 47)],
+    "efficientnet_b0": [(224, 224), (33, 47)],
+    "regnet_x_400mf": [(65, 97)],
+    "regnet_y_128gf": [],  # its weights take 2.6 GB, several times over
+    "convnext_tiny": [(224, 224), (65, 97)],
     "cifar_resnet20": [(32, 32), (31, 27)],
     "cifar_resnet1202": [],  # 1202 layers take 20 s to trace
 }
@@ -48,13 +53,42 @@ def test_logits(name, size):
     import torch
 
     ours, theirs = pair(name)
-    images = synthetic.image(*size)
+    images = synthetic.image(*size, batch=2)
     with torch.inference_mode():
         expected = theirs(torch.from_numpy(images)).numpy()
     assert expected.std() > 1e-2
+    assert np.ptp(expected, axis=0).max() > 1e-3 * np.abs(expected).max()  # the images can be told apart
     logits = np.asarray(jax.jit(apply, static_argnums=0)(*nnx.split(ours), jnp.asarray(images)))
-    assert logits.shape == (1, CLASSES)
+    assert logits.shape == (2, CLASSES)
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", [name for name in models.names() if not name.startswith("cifar_")])
+def test_modules_and_their_settings(name):
+    """The paths of all modules, what norms and dropouts are built with, and how pictures are prepared."""
+    import _torchvision
+    from torch import nn
+
+    torchvision = _torchvision.load()
+    ours = nnx.eval_shape(lambda: models.build(name))
+    theirs = reference.abstract(name, 1000)
+    modules = {".".join(map(str, path)): module for path, module in nnx.iter_modules(ours)}
+    for path, module in theirs.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert modules[path].epsilon == module.eps
+            assert modules[path].momentum == pytest.approx(1 - module.momentum)
+        elif isinstance(module, nn.LayerNorm):
+            assert modules[path].epsilon == module.eps
+        elif isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
+            assert modules[path].rate == pytest.approx(module.p)
+    assert set(modules) <= dict(theirs.named_modules()).keys()
+    weights = torchvision.models.get_model_weights(name)
+    wanted = getattr(weights, "IMAGENET1K_V1", weights.DEFAULT).transforms()
+    prepare = models.preprocess(name)
+    assert [prepare.resize] == wanted.resize_size
+    assert [prepare.size] == wanted.crop_size
+    assert [list(prepare.mean), list(prepare.std)] == [wanted.mean, wanted.std]
+    assert prepare.interpolation.name.lower() == wanted.interpolation.value
 
 
 @pytest.mark.parametrize(
@@ -64,6 +98,10 @@ def test_logits(name, size):
         ("resnet18", (65, 97)),
         ("squeezenet1_1", (79, 95)),
         ("mobilenet_v2", (33, 47)),
+        ("mobilenet_v3_small", (33, 47)),
+        ("efficientnet_b0", (33, 47)),
+        ("regnet_y_400mf", (33, 47)),
+        ("convnext_tiny", (33, 47)),
         ("cifar_resnet20", (31, 27)),
     ],
 )

@@ -38,6 +38,19 @@ def test_equals_torchvision(size):
 
 
 @pytest.mark.parity
+@pytest.mark.parametrize("name", ["efficientnet_b3", "efficientnet_v2_l", "convnext_tiny"])
+@pytest.mark.parametrize("size", [(375, 500), (201, 31)])
+def test_every_recipe_equals_torchvisions(name, size):
+    """Of another size, interpolation, mean or deviation than ResNet's."""
+    import _torchvision
+
+    picture = Image.fromarray(noise(*size))
+    transform = _torchvision.load().models.get_model_weights(name).DEFAULT.transforms()
+    expected = transform(picture).permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(models.preprocess(name)(picture), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parity
 @pytest.mark.realdata
 def test_equals_torchvision_on_real_pictures(data):
     import _torchvision
