@@ -87,10 +87,25 @@ def _per_channel(vector, rank: int, dtype):
 
 
 class LayerNorm(nnx.LayerNorm):
-    """Layer norm over the channels, whose variance is the mean of squared differences, as torch's is."""
+    """Layer norm over the channels, in float32 at least, its variance from centred values as in torch.
+
+    Flax's own mixes dtypes, which strict promotion refuses.
+    """
 
     def __init__(self, channels: int, *, epsilon: float = 1e-6, **options: Any):
-        super().__init__(channels, epsilon=epsilon, use_fast_variance=False, **options)
+        super().__init__(channels, epsilon=epsilon, **options)
+
+    def __call__(self, x, *, mask=None):
+        if mask is not None:
+            raise ValueError("this layer norm takes no mask")
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        centred = wide - wide.mean(-1, keepdims=True)
+        y = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + self.epsilon)
+        scale, bias = (
+            _per_channel(v[...], x.ndim, wide.dtype)  # pyright: ignore[reportOptionalSubscript]
+            for v in (self.scale, self.bias)
+        )
+        return (y * scale + bias).astype(self.dtype or x.dtype)
 
 
 class Relu(nnx.Module):
@@ -189,7 +204,7 @@ class ConvNormActivation(Sequential):
         super().__init__(layers if activation is None else [*layers, activation()])
 
 
-def multiple_of_eight(channels: float) -> int:
+def multiple_of_eight(channels: int | float) -> int:
     """The nearest multiple of eight that is at least nine tenths of `channels`."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8

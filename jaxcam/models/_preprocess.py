@@ -56,6 +56,8 @@ class Preprocess:
 
 
 IMAGENET = Preprocess(resize=256, size=224)
+# torchvision's later recipe trains on smaller crops and is tested closer up.
+RESIZE_232 = Preprocess(resize=232, size=224)
 # The CIFAR checkpoints were trained with ImageNet's mean and deviation.
 CIFAR = Preprocess(resize=32, size=32)
 

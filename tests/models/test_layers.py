@@ -229,8 +229,11 @@ def test_squeeze_and_excitation(exact):
     layer = SqueezeExcitation(6, 3, activation=Silu, scale_activation=Hardsigmoid, rngs=RNGS)
     layer.fc1.bias[...], layer.fc2.bias[...] = jnp.asarray(normal(3)), jnp.asarray(normal(6))
     x = normal(2, 4, 5, 6)
-    squeezed = x.mean((1, 2)) @ layer.fc1.kernel[0, 0] + layer.fc1.bias[...]
-    scale = (squeezed / (1 + np.exp(-squeezed))) @ layer.fc2.kernel[0, 0] + layer.fc2.bias[...]
+    (a, b), (c, d) = (
+        (np.asarray(fc.kernel[0, 0]), np.asarray(fc.bias[...])) for fc in (layer.fc1, layer.fc2)
+    )
+    squeezed = x.mean((1, 2)) @ a + b
+    scale = (squeezed / (1 + np.exp(-squeezed))) @ c + d
     expected = x * (np.clip(scale + 3, 0, 6) / 6)[:, None, None]
     np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-5, atol=1e-6)
 
