@@ -4,11 +4,15 @@ from .._errors import unknown
 from . import (
     alexnet,
     cifar_resnet,
+    convnext,
     densenet,
+    efficientnet,
     googlenet,
     inception,
     mnasnet,
     mobilenet,
+    mobilenetv3,
+    regnet,
     resnet,
     shufflenet,
     squeezenet,
@@ -25,8 +29,12 @@ FAMILIES = (
     densenet,
     squeezenet,
     mobilenet,
+    mobilenetv3,
     mnasnet,
     shufflenet,
+    efficientnet,
+    regnet,
+    convnext,
     cifar_resnet,
 )
 TABLE: dict[str, Architecture] = {

@@ -12,6 +12,7 @@ from jaxcam import models
 SLOW = {"cifar_resnet1202"}  # seconds to build; its blocks are those of cifar_resnet110
 NAMES = [name for name in models.names() if name not in SLOW]
 LARGE = 12e6  # arrays of more elements than that in all are not filled
+SMALLEST = {"convnext_tiny"}  # of its family, and filled nevertheless
 
 CHECKPOINTS = {
     "squeezenet1_1": "squeezenet1_1.pth",
@@ -26,7 +27,7 @@ def test_names_shapes_and_values_go_round(name):
     model = nnx.eval_shape(lambda: models.build(name, num_classes=7))
     wanted = shapes(model)
     assert _FINGERPRINTS.get(name) == fingerprint(wanted), "out of date: python -m converters._known"
-    if sum(map(np.prod, wanted.values())) > LARGE:
+    if name not in SMALLEST and sum(map(np.prod, wanted.values())) > LARGE:
         return
     rng = np.random.default_rng(0)
     state = {key: rng.random(shape, np.float32) for key, shape in wanted.items()}

@@ -30,6 +30,10 @@ NAMES = [
     "densenet121",
     "mnasnet0_5",
     "shufflenet_v2_x0_5",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "regnet_y_400mf",
+    "convnext_tiny",
     "cifar_resnet20",
 ]
 
@@ -53,6 +57,9 @@ def test_every_family_is_covered(family):
 
 def test_the_file_has_every_architecture():
     with np.load(GOLDENS) as file:
-        assert set(file.files) == set(models.names()) - {"cifar_resnet1202"}
+        assert set(file.files) == set(models.names()) - {
+            "cifar_resnet1202",
+            "regnet_y_128gf",
+        }  # as in make_logits.py
         for name in file.files:
             assert file[name].std() > 1e-2, name

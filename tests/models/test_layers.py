@@ -1,5 +1,7 @@
 """Each layer against a few lines of NumPy, and its rules for sizes and dtypes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +10,22 @@ from flax import nnx
 from jax import lax
 
 from jaxcam.models._conv import Conv
-from jaxcam.models._layers import BatchNorm, ConvNormActivation, NamedSequential, Relu, Relu6
+from jaxcam.models._layers import (
+    BatchNorm,
+    ConvNormActivation,
+    Gelu,
+    Hardsigmoid,
+    Hardswish,
+    LayerNorm,
+    NamedSequential,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    multiple_of_eight,
+)
 from jaxcam.models._pool import AdaptiveAvgPool, AvgPool, MaxPool
+from jaxcam.models._squeeze_excitation import SqueezeExcitation
 
 RNGS = nnx.Rngs(0)
 
@@ -39,6 +55,7 @@ FORMS = {
     "pointwise, grouped": {"kernel": 1, "groups": 3},
     "depthwise": {"kernel": 3, "padding": 1, "groups": 6},
     "depthwise, strided": {"kernel": 5, "padding": 2, "stride": 2, "groups": 6, "bias": False},
+    "depthwise, large": {"kernel": 7, "padding": 3, "groups": 6},
     "depthwise, dilated": {"kernel": 3, "padding": 2, "dilation": 2, "groups": 6},
     "depthwise, unpadded": {"kernel": 2, "stride": 3, "groups": 6},
     "grouped": {"kernel": 3, "groups": 2},
@@ -194,6 +211,63 @@ def test_relu6():
     assert jnp.isnan(Relu6()(jnp.nan))
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (Relu6, "relu6"),
+        (Sigmoid, "sigmoid"),
+        (Silu, "silu"),
+        (Gelu, "gelu"),
+        (Hardsigmoid, "hardsigmoid"),
+        (Hardswish, "hardswish"),
+    ],
+)
+def test_activations_and_gradients_equal_torchs(layer, name):
+    """Also at their kinks."""
+    torch = pytest.importorskip("torch")
+    x = np.concatenate([[-9, -3, 0, 3, 6, 9], 4 * normal(50)]).astype(np.float32)
+    leaf = torch.from_numpy(x).requires_grad_()
+    expected = getattr(torch.nn.functional, name)(leaf)
+    expected.sum().backward()
+    np.testing.assert_allclose(layer()(jnp.asarray(x)), expected.detach(), rtol=1e-5, atol=1e-6)
+    gradient = jax.grad(lambda x: layer()(x).sum())(jnp.asarray(x))
+    np.testing.assert_allclose(gradient, leaf.grad, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_layer_norm(dtype):
+    """Far from zero, where the mean of squares less the square of the mean has no digits left."""
+    norm = LayerNorm(64, epsilon=1e-3, dtype=dtype, rngs=RNGS)
+    scale, bias = normal(2, 64)
+    norm.scale[...], norm.bias[...] = jnp.asarray(scale), jnp.asarray(bias)
+    x = np.asarray(jnp.asarray(3000 + 40 * normal(2, 3, 3, 64), dtype), np.float64)
+    expected = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3) * scale + bias
+    y = norm(jnp.asarray(x, dtype))
+    assert y.dtype == dtype
+    np.testing.assert_allclose(np.float64(y), expected, rtol=0, atol=1e-3 if dtype == jnp.float32 else 0.1)
+
+
+def test_squeeze_and_excitation(exact):
+    layer = SqueezeExcitation(6, 3, activation=Silu, scale_activation=Hardsigmoid, rngs=RNGS)
+    layer.fc1.bias[...], layer.fc2.bias[...] = jnp.asarray(normal(3)), jnp.asarray(normal(6))
+    x = normal(2, 4, 5, 6)
+    (a, b), (c, d) = (
+        (np.asarray(fc.kernel[0, 0]), np.asarray(fc.bias[...])) for fc in (layer.fc1, layer.fc2)
+    )
+    squeezed = x.mean((1, 2)) @ a + b
+    scale = (squeezed / (1 + np.exp(-squeezed))) @ c + d
+    expected = x * (np.clip(scale + 3, 0, 6) / 6)[:, None, None]
+    np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("channels", "rounded"), [(1, 8), (11, 16), (12, 16), (17.6, 16), (20, 24), (36, 40)]
+)
+def test_channels_are_multiples_of_eight(channels, rounded):
+    assert multiple_of_eight(channels) == rounded
+
+
 def test_batch_norm_uses_its_running_statistics():
     norm = BatchNorm(4, epsilon=1e-3, rngs=RNGS)
     scale, bias, mean, var = normal(4, 4)
@@ -229,6 +303,16 @@ def test_a_block_of_three():
     x = jnp.asarray(normal(1, 7, 7, 3))
     np.testing.assert_array_equal(block(x), block[2](block[1](block[0](x))))
     assert block(x).shape == (1, 4, 4, 5)
+
+
+def test_a_block_without_activation():
+    norm = partial(BatchNorm, epsilon=1e-3, momentum=0.99)
+    block = ConvNormActivation(3, 5, 1, activation=None, norm=norm, rngs=RNGS)
+    x = jnp.asarray(normal(1, 7, 7, 3))
+    np.testing.assert_array_equal(block(x), block[1](block[0](x)))
+    assert len(block) == 2
+    assert (block[1].epsilon, block[1].momentum) == (1e-3, 0.99)
+    assert (block(x) < 0).any()
 
 
 def test_a_sequence_by_name_keeps_its_order():

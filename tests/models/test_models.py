@@ -49,6 +49,38 @@ COUNTS = {
     "shufflenet_v2_x1_0": 2278604,
     "shufflenet_v2_x1_5": 3503624,
     "shufflenet_v2_x2_0": 7393996,
+    "mobilenet_v3_large": 5483032,
+    "mobilenet_v3_small": 2542856,
+    "efficientnet_b0": 5288548,
+    "efficientnet_b1": 7794184,
+    "efficientnet_b2": 9109994,
+    "efficientnet_b3": 12233232,
+    "efficientnet_b4": 19341616,
+    "efficientnet_b5": 30389784,
+    "efficientnet_b6": 43040704,
+    "efficientnet_b7": 66347960,
+    "efficientnet_v2_s": 21458488,
+    "efficientnet_v2_m": 54139356,
+    "efficientnet_v2_l": 118515272,
+    "regnet_x_400mf": 5495976,
+    "regnet_x_800mf": 7259656,
+    "regnet_x_1_6gf": 9190136,
+    "regnet_x_3_2gf": 15296552,
+    "regnet_x_8gf": 39572648,
+    "regnet_x_16gf": 54278536,
+    "regnet_x_32gf": 107811560,
+    "regnet_y_400mf": 4344144,
+    "regnet_y_800mf": 6432512,
+    "regnet_y_1_6gf": 11202430,
+    "regnet_y_3_2gf": 19436338,
+    "regnet_y_8gf": 39381472,
+    "regnet_y_16gf": 83590140,
+    "regnet_y_32gf": 145046770,
+    "regnet_y_128gf": 644812894,
+    "convnext_tiny": 28589128,
+    "convnext_small": 50223688,
+    "convnext_base": 88591464,
+    "convnext_large": 197767336,
     "cifar_resnet20": 269722,
     "cifar_resnet32": 464154,
     "cifar_resnet44": 658586,
@@ -68,7 +100,25 @@ LAYERS = {
     "mobilenet_v2": "features",
     "mnasnet1_0": "layers",
     "shufflenet_v2_x1_5": "conv5",
+    "mobilenet_v3_large": "features",
+    "efficientnet_b4": "features",
+    "regnet_y_8gf": "trunk_output",
+    "convnext_base": "features",
     "cifar_resnet56": "layer3",
+}
+# Sides of the pictures where they are not 224.
+PICTURES = {
+    "efficientnet_b1": 240,
+    "efficientnet_b2": 288,
+    "efficientnet_b3": 300,
+    "efficientnet_b4": 380,
+    "efficientnet_b5": 456,
+    "efficientnet_b6": 528,
+    "efficientnet_b7": 600,
+    "efficientnet_v2_s": 384,
+    "efficientnet_v2_m": 480,
+    "efficientnet_v2_l": 480,
+    "regnet_y_128gf": 384,
 }
 # One small member of each family whose layers differ, and an image it is fast on.
 SMALL = [
@@ -76,6 +126,7 @@ SMALL = [
     ("squeezenet1_1", (33, 40)),
     ("mobilenet_v2", (33, 40)),
     ("shufflenet_v2_x0_5", (33, 40)),
+    ("mobilenet_v3_small", (33, 40)),
     ("cifar_resnet20", (12, 9)),
 ]
 # And of the families that take seconds to compile: traced and lowered only.
@@ -88,6 +139,9 @@ TRACED = [
     ("densenet121", (33, 40)),
     ("inception_v3", (75, 80)),
     ("mnasnet0_5", (33, 40)),
+    ("efficientnet_b0", (33, 40)),
+    ("regnet_y_400mf", (33, 40)),
+    ("convnext_tiny", (33, 40)),
 ]
 
 
@@ -123,7 +177,7 @@ def test_counts_and_default_layer(name):
     assert layer in {".".join(map(str, path)) for path, _ in nnx.iter_modules(model)}
     assert layer == LAYERS.get(name, layer)
     preprocess = models.preprocess(name)
-    assert preprocess.size == (32 if name.startswith("cifar_") else {"inception_v3": 299}.get(name, 224))
+    assert preprocess.size == (32 if name.startswith("cifar_") else PICTURES.get(name, 224))
 
 
 @pytest.mark.parametrize("name", [name for name in models.names() if name.startswith(("alexnet", "vgg"))])
@@ -162,7 +216,7 @@ def test_bfloat16_is_near_float32(name, size):
     assert 0 < error < 0.1 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(("name", "size"), [*SMALL, ("googlenet", (33, 40))])
+@pytest.mark.parametrize(("name", "size"), TRACED)
 def test_the_compute_dtype_is_the_models(name, size):
     """Whatever the parameters' and the image's are."""
     for dtype in (jnp.float32, jnp.bfloat16):
@@ -233,6 +287,22 @@ def test_build_errors(options, words):
         models.build("squeezenet1_1", **options)
 
 
+def test_stochastic_depth_is_the_identity_until_it_trains():
+    """And then leaves out an image's whole branch, or scales it up."""
+    block = models.build("convnext_tiny", num_classes=1).features[7][2]
+    block.layer_scale[...] = jnp.ones_like(block.layer_scale[...])
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((64, 2, 2, 768), np.float32))
+    rate = block.stochastic_depth.rate
+    assert rate == pytest.approx(0.1)  # of the last block of 18
+    added = np.asarray(block(x) - x)
+    training = nnx.view(block, deterministic=False)
+    training.stochastic_depth.rngs = nnx.Rngs(0).dropout.fork()
+    branch = np.asarray(training(x) - x)
+    kept = np.abs(branch).max((1, 2, 3)) > 0
+    assert 0 < (~kept).sum() < 20
+    np.testing.assert_allclose(branch[kept], added[kept] / (1 - rate), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("function", [models.build, models.default_layer, models.preprocess])
 def test_unknown_names(function):
     with pytest.raises(ValueError, match=r"no model 'resnet5'; did you mean 'resnet50'\?.*models\.names\(\)"):
@@ -249,6 +319,7 @@ def test_unknown_names(function):
         ("googlenet", (14, 50)),
         ("inception_v3", (74, 90)),
         ("densenet121", (28, 50)),
+        ("convnext_tiny", (31, 40)),
     ],
 )
 def test_small_images_are_refused(name, size):

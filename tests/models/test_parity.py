@@ -26,6 +26,11 @@ SIZES = {
     "mobilenet_v2": [(224, 224), (33, 47)],
     "googlenet": [(65, 97)],
     "inception_v3": [(107, 129)],
+    "mobilenet_v3_small": [(224, 224), (33, 47)],
+    "efficientnet_b0": [(224, 224), (33, 47)],
+    "regnet_x_400mf": [(65, 97)],
+    "regnet_y_128gf": [],  # its weights take 2.6 GB, several times over
+    "convnext_tiny": [(224, 224), (65, 97)],
     "cifar_resnet20": [(32, 32), (31, 27)],
     "cifar_resnet1202": [],  # 1202 layers take 20 s to trace
 }
@@ -58,12 +63,13 @@ def test_logits(name, size):
     import torch
 
     ours, theirs = pair(name)
-    images = synthetic.image(*size)
+    images = synthetic.image(*size, batch=2)
     with torch.inference_mode():
         expected = theirs(torch.from_numpy(images)).numpy()
     assert expected.std() > 1e-2
+    assert np.ptp(expected, axis=0).max() > 1e-3 * np.abs(expected).max()  # the images can be told apart
     logits = np.asarray(jax.jit(apply, static_argnums=0)(*nnx.split(ours), jnp.asarray(images)))
-    assert logits.shape == (1, CLASSES)
+    assert logits.shape == (2, CLASSES)
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
@@ -85,6 +91,34 @@ def test_weights_fit_torchs_model_without_auxiliary_heads(name):
         theirs = _torchvision.load().models.get_model(name, **options)
     state = {key: torch.from_numpy(value) for key, value in converters.to_torch(ours).items()}
     theirs.load_state_dict(state, assign=True)
+@pytest.mark.parametrize("name", [name for name in models.names() if not name.startswith("cifar_")])
+def test_modules_and_their_settings(name):
+    """The paths of all modules, what norms and dropouts are built with, and how pictures are prepared."""
+    import _torchvision
+    from torch import nn
+
+    torchvision = _torchvision.load()
+    ours = nnx.eval_shape(lambda: models.build(name))
+    theirs = reference.abstract(name, 1000)
+    modules = {".".join(map(str, path)): module for path, module in nnx.iter_modules(ours)}
+    for path, module in theirs.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert modules[path].epsilon == module.eps
+            assert modules[path].momentum == pytest.approx(1 - module.momentum)
+        elif isinstance(module, nn.LayerNorm):
+            assert modules[path].epsilon == module.eps
+        elif isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
+            assert modules[path].rate == pytest.approx(module.p)
+    assert (
+        set(modules) - {"avgpool"} <= dict(theirs.named_modules()).keys()
+    )  # MobileNetV2 pools by a function
+    weights = torchvision.models.get_model_weights(name)
+    wanted = getattr(weights, "IMAGENET1K_V1", weights.DEFAULT).transforms()
+    prepare = models.preprocess(name)
+    assert [prepare.resize] == wanted.resize_size
+    assert [prepare.size] == wanted.crop_size
+    assert [list(prepare.mean), list(prepare.std)] == [wanted.mean, wanted.std]
+    assert prepare.interpolation.name.lower() == wanted.interpolation.value
 
 
 @pytest.mark.parametrize(
@@ -96,6 +130,10 @@ def test_weights_fit_torchs_model_without_auxiliary_heads(name):
         ("mobilenet_v2", (33, 47)),
         ("googlenet", (33, 47)),
         ("shufflenet_v2_x0_5", (33, 47)),
+        ("mobilenet_v3_small", (33, 47)),
+        ("efficientnet_b0", (33, 47)),
+        ("regnet_y_400mf", (33, 47)),
+        ("convnext_tiny", (33, 47)),
         ("cifar_resnet20", (31, 27)),
     ],
 )

@@ -38,20 +38,16 @@ def test_equals_torchvision(size):
 
 
 @pytest.mark.parity
-def test_sizes_are_those_of_the_published_weights():
-    """Of torchvision's first for each model; some have a second, by a later recipe."""
+@pytest.mark.parametrize("name", ["efficientnet_b3", "efficientnet_v2_l", "convnext_tiny"])
+@pytest.mark.parametrize("size", [(375, 500), (201, 31)])
+def test_every_recipe_equals_torchvisions(name, size):
+    """Of another size, interpolation, mean or deviation than ResNet's."""
     import _torchvision
 
-    tv = _torchvision.load()
-    for name in models.names():
-        if name.startswith("cifar_"):
-            continue
-        recipe = tv.models.get_model_weights(name).IMAGENET1K_V1.transforms()
-        ours = models.preprocess(name)
-        assert [ours.resize] == recipe.resize_size, name
-        assert [ours.size] == recipe.crop_size, name
-        assert (list(ours.mean), list(ours.std)) == (recipe.mean, recipe.std), name
-        assert recipe.interpolation is tv.transforms.InterpolationMode.BILINEAR, name
+    picture = Image.fromarray(noise(*size))
+    transform = _torchvision.load().models.get_model_weights(name).DEFAULT.transforms()
+    expected = transform(picture).permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(models.preprocess(name)(picture), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parity
