@@ -1,7 +1,8 @@
 """Layers that several families share. All are NHWC and take a batch.
 
-Every layer that holds parameters is an `nnx.Conv`, `nnx.Linear` or `nnx.BatchNorm`: a converter needs to know
-only those three. Layers without parameters are modules as well, so that a path can name any (`features.29`).
+Every layer that holds parameters is an `nnx.Conv`, `nnx.Linear`, `nnx.BatchNorm` or `nnx.LayerNorm`, or keeps them
+under torch's names and in torch's layout: a converter needs to know only those four. Layers without parameters are
+modules as well, so that a path can name any (`features.29`).
 """
 
 from typing import Any
