@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import _torchvision
 import numpy as np
+import tiny
 
 # Our name of a method, and pytorch-grad-cam's
 PEERS = {
@@ -45,6 +46,9 @@ def module(name: str, tensors: dict, num_classes: int):
 def _abstract(name: str, num_classes: int):
     import torch
 
+    if name in tiny.ARCHITECTURES:
+        with torch.device("meta"):
+            return tiny.torch_model(name, num_classes)
     with torch.device("meta"):
         # Without their own random start, which these two would spend a while on.
         options = {"init_weights": False} if name.startswith(("googlenet", "inception")) else {}

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import lax
 
 from ._layers import Linear, Sequential, dropout
 
@@ -24,11 +25,16 @@ def attend(q, k, v, *, scale, bias=None):
         `(..., tokens, heads * width)` in the dtype of `v`.
     """
     wide = jnp.promote_types(q.dtype, jnp.float32)
-    scores = scale * jnp.einsum("...qhd,...khd->...hqk", q, k, preferred_element_type=wide)
+    last = q.ndim - 1
+    tokens, heads = last - 2, last - 1
+    batch = tuple(range(tokens))
+    same = ((*batch, heads), (*batch, heads))
+    scores = scale * lax.dot_general(q, k, (((last,), (last,)), same), preferred_element_type=wide)
     if bias is not None:
         scores = scores + bias.astype(wide)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
-    y = jnp.einsum("...hqk,...khd->...qhd", weights, v)
+    y = lax.dot_general(weights, v, (((last,), (tokens,)), ((*batch, tokens), (*batch, heads))))
+    y = jnp.swapaxes(y, tokens, heads)
     return y.reshape(*y.shape[:-2], -1)
 
 
@@ -75,7 +81,7 @@ class LayerNorm(nnx.LayerNorm):
             raise ValueError("this layer norm takes no mask")
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         centred = wide - wide.mean(-1, keepdims=True)
-        y = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + self.epsilon)
+        y = centred * lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + self.epsilon)
         scale, bias = (
             each[...].astype(wide.dtype).reshape((1,) * (x.ndim - 1) + (-1,))  # pyright: ignore
             for each in (self.scale, self.bias)

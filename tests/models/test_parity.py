@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import reference
 import synthetic
+import tiny
 from flax import nnx
 
 import converters
+from converters._fit import shapes
 from jaxcam import models
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("exact")]
@@ -24,15 +26,22 @@ SIZES = {
     "squeezenet1_0": [(97, 129)],
     "squeezenet1_1": [(224, 224), (225, 193), (66, 64)],
     "mobilenet_v2": [(224, 224), (33, 47)],
+    "vit_b_32": [(224, 224)],
+    "swin_t": [(224, 224), (65, 71)],
+    "swin_v2_t": [(256, 256), (65, 71)],
+    "maxvit_t": [(224, 224)],
     "cifar_resnet20": [(32, 32), (31, 27)],
     "cifar_resnet1202": [],  # 1202 layers take 20 s to trace
 }
-CASES = [(name, size) for name in models.names() for size in SIZES.get(name, [(33, 47)])]
+# Transformers of the same code, deeper or wider, whose weights take seconds to draw.
+NAMES_ONLY = ["vit_b_16", "vit_l_16", "vit_l_32", "vit_h_14", "swin_s", "swin_b", "swin_v2_s", "swin_v2_b"]
+SIZES |= {name: [] for name in NAMES_ONLY} | {name: [size] for name, size in tiny.SIZES.items()}
+CASES = [(name, size) for name in (*models.names(), *tiny.SIZES) for size in SIZES.get(name, [(33, 47)])]
 
 
 def pair(name):
     """Our model and torch's function with the same weights."""
-    ours = nnx.eval_shape(lambda: models.build(name, num_classes=CLASSES))
+    ours = nnx.eval_shape(lambda: tiny.build(name, num_classes=CLASSES))
     cifar = name.startswith("cifar_")
     shapes = synthetic.shapes(ours) if cifar else reference.shapes(name, CLASSES)
     state = synthetic.weights(shapes)
@@ -57,6 +66,23 @@ def test_logits(name, size):
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("name", NAMES_ONLY)
+def test_names_and_shapes(name):
+    ours = nnx.eval_shape(lambda: models.build(name, num_classes=CLASSES))
+    assert shapes(ours) == reference.shapes(name, CLASSES)
+
+
+@pytest.mark.parametrize("name", tiny.SIZES)
+def test_there_and_back_is_bit_exact(name):
+    """Buffers included: what torch keeps though it follows from the architecture."""
+    state = synthetic.weights(reference.shapes(name, CLASSES))
+    again = converters.to_torch(pair(name)[0])
+    assert again.keys() == state.keys()
+    for key, value in state.items():
+        assert again[key].dtype == value.dtype, key
+        assert again[key].tobytes() == value.tobytes(), key
+
+
 @pytest.mark.parametrize(
     ("name", "size"),
     [
@@ -65,10 +91,11 @@ def test_logits(name, size):
         ("squeezenet1_1", (79, 95)),
         ("mobilenet_v2", (33, 47)),
         ("cifar_resnet20", (31, 27)),
+        *tiny.SIZES.items(),
     ],
 )
 def test_gradient_of_a_logit(name, size):
-    """Through pools with ties, ReLU6 at both ends, and the depthwise convolution's two forms."""
+    """Through pools with ties, ReLU6 at both ends, the depthwise convolution's two forms, and padded windows."""
     import torch
 
     ours, theirs = pair(name)
