@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import lax
 
 from ._layers import Linear, Sequential, dropout
 
@@ -24,18 +23,18 @@ def attend(q, k, v, *, scale, bias=None):
     Returns:
         `(..., tokens, heads * width)` in the dtype of `v`.
     """
-    wide = jnp.promote_types(q.dtype, jnp.float32)
-    last = q.ndim - 1
-    tokens, heads = last - 2, last - 1
-    batch = tuple(range(tokens))
-    same = ((*batch, heads), (*batch, heads))
-    scores = scale * lax.dot_general(q, k, (((last,), (last,)), same), preferred_element_type=wide)
+    wide = wide_dtype(q)
+    scores = scale * jnp.einsum("...qhd,...khd->...hqk", q, k, preferred_element_type=wide)
     if bias is not None:
         scores = scores + bias.astype(wide)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
-    y = lax.dot_general(weights, v, (((last,), (tokens,)), ((*batch, tokens), (*batch, heads))))
-    y = jnp.swapaxes(y, tokens, heads)
+    y = jnp.einsum("...hqk,...khd->...qhd", weights, v)
     return y.reshape(*y.shape[:-2], -1)
+
+
+def wide_dtype(x):
+    """float32, or the dtype of `x` where that is wider."""
+    return jnp.float32 if x.dtype.itemsize < 4 else x.dtype
 
 
 def split_heads(qkv, heads: int):
@@ -79,9 +78,9 @@ class LayerNorm(nnx.LayerNorm):
     def __call__(self, x, *, mask=None):
         if mask is not None:
             raise ValueError("this layer norm takes no mask")
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = x.astype(wide_dtype(x))
         centred = wide - wide.mean(-1, keepdims=True)
-        y = centred * lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + self.epsilon)
+        y = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + self.epsilon)
         scale, bias = (
             each[...].astype(wide.dtype).reshape((1,) * (x.ndim - 1) + (-1,))  # pyright: ignore
             for each in (self.scale, self.bias)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ._attention import LayerNorm, attend, relative_bias
+from ._attention import LayerNorm, attend, relative_bias, wide_dtype
 from ._layers import Linear, Relu, Sequential
 from ._preprocess import BICUBIC, Preprocess
 from .swin import Block, ShiftedWindowAttention, architecture, four_in_one
@@ -60,8 +60,8 @@ def _offsets(window: int) -> np.ndarray:
 
 
 def _unit(x):
-    """`x / max(|x|, 1e-12)` in float32, with a finite gradient where x is 0, as the keys of padding are."""
-    wide = x.astype(jnp.float32)
+    """`x / max(|x|, 1e-12)` in float32 at least, with a finite gradient where x is 0, as the keys of padding are."""
+    wide = x.astype(wide_dtype(x))
     square = jnp.square(wide).sum(-1, keepdims=True)
     return wide * jax.lax.rsqrt(jnp.maximum(square, 1e-24))
 
