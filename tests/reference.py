@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import _torchvision
 import numpy as np
+import tiny
 
 # Our name of a method, and pytorch-grad-cam's
 PEERS = {
@@ -51,7 +52,7 @@ def abstract(name: str, num_classes: int):
     from torch.overrides import TorchFunctionMode
 
     class Unallocated(TorchFunctionMode):
-        """Puts parameters on the meta device, but not what RegNet computes its widths with."""
+        """Puts parameters on the meta device, but not what RegNet and the transformers compute with."""
 
         def __torch_function__(self, function, types, args=(), kwargs=None):
             kwargs = dict(kwargs or {})
@@ -64,6 +65,8 @@ def abstract(name: str, num_classes: int):
         # With the inputs of the published weights, without a random start, which would take a while.
         options = {"transform_input": True, "init_weights": False}
     with Unallocated():
+        if name in tiny.ARCHITECTURES:
+            return tiny.torch_model(name, num_classes)
         return _torchvision.load().models.get_model(name, num_classes=num_classes, **options)
 
 

@@ -1,8 +1,8 @@
 """Layers that several families share. All are NHWC and take a batch.
 
-Every layer that holds parameters is an `nnx.Conv`, `nnx.Linear`, `nnx.BatchNorm` or `nnx.LayerNorm`: a converter
-needs to know only those four. Layers without parameters are modules as well, so that a path can name any
-(`features.29`).
+Every layer that holds parameters is an `nnx.Conv`, `nnx.Linear`, `nnx.BatchNorm` or `nnx.LayerNorm`, or keeps them
+under torch's names and in torch's layout: a converter needs to know only those four. Layers without parameters are
+modules as well, so that a path can name any (`features.29`).
 """
 
 from collections.abc import Callable, Mapping
@@ -92,7 +92,7 @@ class LayerNorm(nnx.LayerNorm):
     Flax's own mixes dtypes, which strict promotion refuses.
     """
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-6, **options: Any):
+    def __init__(self, channels: int, *, epsilon: float = 1e-5, **options: Any):
         super().__init__(channels, epsilon=epsilon, **options)
 
     def __call__(self, x, *, mask=None):
@@ -153,6 +153,13 @@ class Hardswish(Hardsigmoid):
 
     def __call__(self, x):
         return x * super().__call__(x)
+
+
+class Permute(nnx.Module):
+    """Does nothing: torch puts the channels last here, where these models' always are."""
+
+    def __call__(self, x):
+        return x
 
 
 class Flatten(nnx.Module):

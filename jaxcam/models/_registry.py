@@ -9,6 +9,7 @@ from . import (
     efficientnet,
     googlenet,
     inception,
+    maxvit,
     mnasnet,
     mobilenet,
     mobilenetv3,
@@ -16,7 +17,10 @@ from . import (
     resnet,
     shufflenet,
     squeezenet,
+    swin,
+    swin_v2,
     vgg,
+    vit,
 )
 from ._architecture import Architecture
 
@@ -35,6 +39,10 @@ FAMILIES = (
     efficientnet,
     regnet,
     convnext,
+    vit,
+    swin,
+    swin_v2,
+    maxvit,
     cifar_resnet,
 )
 TABLE: dict[str, Architecture] = {

@@ -1,20 +1,17 @@
 """ConvNeXt (Liu et al., 2022, arXiv:2201.03545) as in torchvision."""
 
+from functools import partial
+
 import jax.numpy as jnp
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
-from ._layers import Flatten, Gelu, LayerNorm, Linear, Sequential, stochastic_depth
+from ._layers import Flatten, Gelu, LayerNorm, Linear, Permute, Sequential, stochastic_depth
 from ._pool import AdaptiveAvgPool
 from ._preprocess import Preprocess
 
-
-class Permute(nnx.Module):
-    """Does nothing: torch puts the channels last here, where these models' always are."""
-
-    def __call__(self, x):
-        return x
+_norm = partial(LayerNorm, epsilon=1e-6)
 
 
 class Block(nnx.Module):
@@ -26,7 +23,7 @@ class Block(nnx.Module):
             [
                 Conv(channels, channels, 7, padding=3, groups=channels, **options),
                 Permute(),
-                LayerNorm(channels, **options),
+                _norm(channels, **options),
                 Linear(channels, 4 * channels, **options),
                 Gelu(),
                 Linear(4 * channels, channels, **options),
@@ -50,12 +47,12 @@ class ConvNeXt(nnx.Module):
         self, *, depths: tuple[int, ...], widths: tuple[int, ...], rate: float, num_classes: int, **options
     ):
         inputs = widths[0]
-        layers = [Sequential([Conv(3, inputs, 4, stride=4, **options), LayerNorm(inputs, **options)])]
+        layers = [Sequential([Conv(3, inputs, 4, stride=4, **options), _norm(inputs, **options)])]
         count, last = 0, sum(depths) - 1
         for depth, width in zip(depths, widths, strict=True):
             if width != inputs:
                 layers.append(
-                    Sequential([LayerNorm(inputs, **options), Conv(inputs, width, 2, stride=2, **options)])
+                    Sequential([_norm(inputs, **options), Conv(inputs, width, 2, stride=2, **options)])
                 )
                 inputs = width
             rates = [rate * (count + index) / last for index in range(depth)]
@@ -64,7 +61,7 @@ class ConvNeXt(nnx.Module):
         self.features = Sequential(layers)
         self.avgpool = AdaptiveAvgPool(1)
         self.classifier = Sequential(
-            [LayerNorm(inputs, **options), Flatten(), Linear(inputs, num_classes, **options)]
+            [_norm(inputs, **options), Flatten(), Linear(inputs, num_classes, **options)]
         )
 
     def __call__(self, x):

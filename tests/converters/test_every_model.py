@@ -78,6 +78,9 @@ def test_auxiliary_heads_are_dropped(name, heads):
         ("densenet121", "densenet169"),
         ("mnasnet0_5", "mnasnet1_0"),
         ("shufflenet_v2_x0_5", "shufflenet_v2_x1_0"),
+        ("mobilenet_v3_small", "mobilenet_v3_large"),
+        ("efficientnet_b0", "efficientnet_b1"),
+        ("regnet_y_400mf", "regnet_y_800mf"),
     ],
 )
 def test_another_variant_or_number_of_classes_is_said(name, other):

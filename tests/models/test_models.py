@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import synthetic
+import tiny
 from flax import nnx
 from jax import export
 
@@ -81,6 +82,18 @@ COUNTS = {
     "convnext_small": 50223688,
     "convnext_base": 88591464,
     "convnext_large": 197767336,
+    "vit_b_16": 86567656,
+    "vit_b_32": 88224232,
+    "vit_l_16": 304326632,
+    "vit_l_32": 306535400,
+    "vit_h_14": 632045800,
+    "swin_t": 28288354,
+    "swin_s": 49606258,
+    "swin_b": 87768224,
+    "swin_v2_t": 28351570,
+    "swin_v2_s": 49737442,
+    "swin_v2_b": 87930848,
+    "maxvit_t": 30919624,
     "cifar_resnet20": 269722,
     "cifar_resnet32": 464154,
     "cifar_resnet44": 658586,
@@ -104,10 +117,16 @@ LAYERS = {
     "efficientnet_b4": "features",
     "regnet_y_8gf": "trunk_output",
     "convnext_base": "features",
+    "vit_b_32": "encoder.layers.encoder_layer_11.ln_1",
+    "vit_h_14": "encoder.layers.encoder_layer_31.ln_1",
+    "swin_b": "norm",
+    "swin_v2_t": "norm",
+    "maxvit_t": "blocks.3",
     "cifar_resnet56": "layer3",
 }
 # Sides of the pictures where they are not 224.
 PICTURES = {
+    "inception_v3": 299,
     "efficientnet_b1": 240,
     "efficientnet_b2": 288,
     "efficientnet_b3": 300,
@@ -119,6 +138,9 @@ PICTURES = {
     "efficientnet_v2_m": 480,
     "efficientnet_v2_l": 480,
     "regnet_y_128gf": 384,
+    "swin_v2_t": 256,
+    "swin_v2_s": 256,
+    "swin_v2_b": 256,
 }
 # One small member of each family whose layers differ, and an image it is fast on.
 SMALL = [
@@ -128,6 +150,7 @@ SMALL = [
     ("shufflenet_v2_x0_5", (33, 40)),
     ("mobilenet_v3_small", (33, 40)),
     ("cifar_resnet20", (12, 9)),
+    *tiny.SIZES.items(),
 ]
 # And of the families that take seconds to compile: traced and lowered only.
 TRACED = [
@@ -146,7 +169,7 @@ TRACED = [
 
 
 def abstract(name, **options):
-    return nnx.eval_shape(lambda: models.build(name, **options))
+    return nnx.eval_shape(lambda: (tiny if name in tiny.SIZES else models).build(name, **options))
 
 
 def filled(name, **options):
@@ -265,9 +288,10 @@ def test_build():
     assert (kernels[0] != model.layer1[0].conv2.kernel[...]).any()  # of equal shape
 
 
-def test_graph_definitions_compare_by_value():
+@pytest.mark.parametrize("name", ["mobilenet_v2", *tiny.SIZES])
+def test_graph_definitions_compare_by_value(name):
     """So that a second model of the same architecture does not compile again."""
-    first, second = (nnx.graphdef(abstract("mobilenet_v2")) for _ in range(2))
+    first, second = (nnx.graphdef(abstract(name)) for _ in range(2))
     assert first == second
     assert hash(first) == hash(second)
 
@@ -320,11 +344,44 @@ def test_unknown_names(function):
         ("inception_v3", (74, 90)),
         ("densenet121", (28, 50)),
         ("convnext_tiny", (31, 40)),
+        ("swin_t", (3, 40)),
     ],
 )
 def test_small_images_are_refused(name, size):
     with pytest.raises(ValueError, match="image is too small for this model"):
         output(abstract(name), (1, *size, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        (
+            "vit_b_16",
+            (256, 224),
+            "a 256x224 image does not fit the table of positions: this model takes 224x224 images only, 14x14 patches",
+        ),
+        (
+            "vit_b_32",
+            (224, 225),
+            "a 224x225 image does not divide into patches of 32x32: .* 224x224 images only",
+        ),
+        ("vit_h_14", (518, 518), "518x518 image does not fit .* 224x224 images only, 16x16 patches of 14x14"),
+        ("maxvit_t", (448, 448), "takes 224x224 images only.*; got 448x448"),
+        ("maxvit_t", (224, 192), "takes 224x224 images only.*; got 224x192"),
+    ],
+)
+def test_transformers_of_one_size_name_it(name, size, words):
+    with pytest.raises(ValueError, match=words):
+        output(abstract(name), (1, *size, 3))
+
+
+@pytest.mark.parametrize("name", ["vit_b_32", "swin_t", "maxvit_t"])
+def test_transformers_refuse_other_inputs_too(name):
+    model = abstract(name)
+    with pytest.raises(ValueError, match=r"expected a batch \(B, H, W, 3\)"):
+        output(model, (1, 3, 224, 224))
+    with pytest.raises(TypeError, match="got uint8"):
+        output(model, (1, 224, 224, 3), jnp.uint8)
 
 
 def test_other_inputs_are_refused():

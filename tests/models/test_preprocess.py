@@ -35,6 +35,9 @@ def test_equals_torchvision(size):
     np.testing.assert_allclose(PREPARE(picture), expected.permute(1, 2, 0).numpy(), rtol=0, atol=1e-6)
     squeezed = transforms.Resize((224, 224))(picture)
     np.testing.assert_array_equal(PREPARE.view(picture, crop=False), np.asarray(squeezed))
+    bicubic = transforms.Resize(232, transforms.InterpolationMode.BICUBIC)(picture)
+    expected = np.asarray(transforms.CenterCrop(224)(bicubic))
+    np.testing.assert_array_equal(models.preprocess("swin_t").view(picture), expected)
 
 
 @pytest.mark.parity
@@ -65,6 +68,21 @@ def test_equals_torchvision_on_real_pictures(data):
         np.testing.assert_allclose(
             ours, theirs.permute(1, 2, 0).numpy(), rtol=0, atol=1e-6, err_msg=path.name
         )
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", [name for name in models.names() if not name.startswith("cifar_")])
+def test_equals_the_published_checkpoints(name):
+    import _torchvision
+
+    weights = _torchvision.load().models.get_model_weights(name)
+    # Two have weights under other names only; these are of the sizes they are built for.
+    named = {"vit_h_14": "IMAGENET1K_SWAG_LINEAR_V1", "regnet_y_128gf": "IMAGENET1K_SWAG_E2E_V1"}
+    entry = weights[named.get(name, "IMAGENET1K_V1")]
+    ours, theirs = models.preprocess(name), entry.transforms()
+    assert ([ours.resize], [ours.size]) == (theirs.resize_size, theirs.crop_size)
+    assert (list(ours.mean), list(ours.std)) == (theirs.mean, theirs.std)
+    assert ours.interpolation.name.lower() == theirs.interpolation.value
 
 
 def test_values():
