@@ -98,7 +98,7 @@ class LayerNorm(nnx.LayerNorm):
     def __call__(self, x, *, mask=None):
         if mask is not None:
             raise ValueError("this layer norm takes no mask")
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = x.astype(jnp.float32 if x.dtype.itemsize < 4 else x.dtype)
         centred = wide - wide.mean(-1, keepdims=True)
         y = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + self.epsilon)
         scale, bias = (
