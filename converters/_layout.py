@@ -67,7 +67,7 @@ def buffers(model: nnx.Module) -> dict[str, np.ndarray]:
         ".".join(map(str, (*path, name))): value
         for path, layer in nnx.iter_modules(model)
         if hasattr(layer, "buffers")
-        for name, value in layer.buffers().items()
+        for name, value in layer.buffers().items()  # pyright: ignore[reportAttributeAccessIssue]
     }
 
 

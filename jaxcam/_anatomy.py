@@ -54,7 +54,9 @@ class Submodule:
         parent = model
         for step in above:
             parent = getattr(parent, step)
-        tap = _Tap(getattr(parent, name), ".".join(self.path), edit, images.shape[1:3], self.tokens)
+        tap = _Tap(
+            getattr(parent, name), ".".join(self.path), edit, (images.shape[1], images.shape[2]), self.tokens
+        )
         vars(parent)[name] = tap
         output = model(images)
         if tap.activation is None:
@@ -70,7 +72,8 @@ class Split:
 
     def run(self, parameters: tuple[Callable, Callable], images: Array, edit: Edit) -> tuple[Any, Array]:
         features, head = parameters
-        activation, restore = as_map(features(images), images.shape[1:3], self.tokens, "features")
+        size = images.shape[1], images.shape[2]
+        activation, restore = as_map(features(images), size, self.tokens, "features")
         return head(restore(edit(activation))), activation
 
 

@@ -72,8 +72,8 @@ class AvgPool(nnx.Module):
 
     def __call__(self, x):
         check_map(x)
-        window, strides, padding = (self.window,) * 2, (self.stride,) * 2, ((self.padding,) * 2,) * 2
-        output_size(x.shape[1:3], window, strides, padding)  # raises where the window does not fit
+        window, strides, border = (self.window,) * 2, (self.stride,) * 2, (self.padding, self.padding)
+        output_size(x.shape[1:3], window, strides, (border, border))  # raises where the window does not fit
         # Summed in float32 at least, as torch does.
         wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
         total = lax.reduce_window(
@@ -82,6 +82,6 @@ class AvgPool(nnx.Module):
             lax.add,
             (1, *window, 1),
             (1, *strides, 1),
-            ((0, 0), *padding, (0, 0)),
+            ((0, 0), border, border, (0, 0)),
         )
         return (total / self.window**2).astype(x.dtype)

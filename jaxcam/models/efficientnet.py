@@ -151,7 +151,9 @@ class EfficientNet(nnx.Module):
         return self.classifier(x.reshape(x.shape[0], -1))
 
 
-def _v1(width: float, depth: float, rate: float, resize: int, size: int, *, norm=BatchNorm) -> Architecture:
+def _v1(
+    width: float, depth: float, rate: float, resize: int, size: int, *, norm: Callable = BatchNorm
+) -> Architecture:
     """B0 with `width` times the channels and `depth` times the blocks."""
     stages = tuple(
         stage._replace(outputs=multiple_of_eight(width * stage.outputs), blocks=ceil(depth * stage.blocks))

@@ -4,6 +4,7 @@ Stochastic depth, which only trains, is left out. Everything between layers is a
 inside the attention, so every layer can be explained.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -63,10 +64,11 @@ class ShiftedWindowAttention(nnx.Module):
         # One window has no neighbour to shift to.
         shifts = tuple(window // 2 if self.shifted and n > window else 0 for n in padded)
         qkv = windows(jnp.roll(self.qkv(x), [-n for n in shifts], (1, 2)), window, window)
+        q, k, v = split_heads(qkv, self.heads)
         bias = self.bias()[None, None, None]
         if any(shifts):
             bias = bias + _mask(padded, window, shifts)
-        x = unwindows(self.attend(*split_heads(qkv, self.heads), bias), window, window)
+        x = unwindows(self.attend(q, k, v, bias), window, window)
         x = jnp.roll(self.proj(x), shifts, (1, 2))
         return x[:, : size[0], : size[1]]
 
@@ -130,7 +132,7 @@ class SwinTransformer(nnx.Module):
         heads: tuple[int, ...],
         window: int,
         block: type[Block] = Block,
-        merging: type[nnx.Module] = PatchMerging,
+        merging: Callable[..., nnx.Module] = PatchMerging,
         num_classes: int,
         **options: Any,
     ):

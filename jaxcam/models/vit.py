@@ -12,7 +12,7 @@ from ._architecture import Architecture
 from ._attention import TABLE_INIT, Mlp, attend, split_heads
 from ._conv import Conv, check_map
 from ._layers import LayerNorm, Linear, NamedSequential, dropout
-from ._preprocess import BICUBIC, Preprocess
+from ._preprocess import BICUBIC, IMAGENET, Preprocess
 
 
 class SelfAttention(nnx.Module):
@@ -113,7 +113,7 @@ class VisionTransformer(nnx.Module):
 
 
 def _architecture(
-    patch: int, depth: int, width: int, heads: int, preprocess: Preprocess | None = None
+    patch: int, depth: int, width: int, heads: int, preprocess: Preprocess = IMAGENET
 ) -> Architecture:
     options = {"patch": patch, "depth": depth, "width": width, "heads": heads, "hidden": 4 * width}
     # After the last block the class token alone is read, so that patches have a gradient up to its attention.
@@ -121,7 +121,7 @@ def _architecture(
         model=VisionTransformer,
         options=options,
         layer=f"encoder.layers.encoder_layer_{depth - 1}.ln_1",
-        **({} if preprocess is None else {"preprocess": preprocess}),
+        preprocess=preprocess,
     )
 
 
