@@ -65,7 +65,7 @@ def test_logits(name, size):
 
 @pytest.mark.parametrize("name", [name for name in models.names() if not name.startswith("cifar_")])
 def test_modules_and_their_settings(name):
-    """The paths of all modules, what norms and dropouts are built with, and how pictures are prepared."""
+    """The paths of all modules, what convolutions, norms and dropouts are built with, and how pictures are prepared."""
     import _torchvision
     from torch import nn
 
@@ -79,6 +79,11 @@ def test_modules_and_their_settings(name):
             assert modules[path].momentum == pytest.approx(1 - module.momentum)
         elif isinstance(module, nn.LayerNorm):
             assert modules[path].epsilon == module.eps
+        elif isinstance(module, nn.Conv2d):
+            assert modules[path].strides == module.stride
+            assert modules[path].padding == tuple((pad, pad) for pad in module.padding)
+            assert modules[path].kernel_dilation == module.dilation
+            assert modules[path].feature_group_count == module.groups
         elif isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
             assert modules[path].rate == pytest.approx(module.p)
     assert (
