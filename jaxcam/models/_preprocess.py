@@ -52,6 +52,7 @@ class Preprocess:
 
 
 IMAGENET = Preprocess(resize=256, size=224)
+RESIZE_232 = Preprocess(resize=232, size=224)
 # The CIFAR checkpoints were trained with ImageNet's mean and deviation.
 CIFAR = Preprocess(resize=32, size=32)
 

@@ -11,6 +11,7 @@ from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import BatchNorm, Linear, Relu, Sequential
 from ._pool import AdaptiveAvgPool, MaxPool
+from ._preprocess import IMAGENET, RESIZE_232, Preprocess
 
 
 class BasicBlock(nnx.Module):
@@ -98,8 +99,9 @@ class ResNet(nnx.Module):
         return self.fc(x.reshape(x.shape[0], -1))
 
 
-def _architecture(block, *depths: int, **options) -> Architecture:
-    return Architecture(model=ResNet, options={"block": block, "depths": depths, **options}, layer="layer4")
+def _architecture(block, *depths: int, preprocess: Preprocess = IMAGENET, **options) -> Architecture:
+    options = {"block": block, "depths": depths, **options}
+    return Architecture(model=ResNet, options=options, layer="layer4", preprocess=preprocess)
 
 
 ARCHITECTURES = {
@@ -110,7 +112,9 @@ ARCHITECTURES = {
     "resnet152": _architecture(Bottleneck, 3, 8, 36, 3),
     "resnext50_32x4d": _architecture(Bottleneck, 3, 4, 6, 3, groups=32, group_width=4),
     "resnext101_32x8d": _architecture(Bottleneck, 3, 4, 23, 3, groups=32, group_width=8),
-    "resnext101_64x4d": _architecture(Bottleneck, 3, 4, 23, 3, groups=64, group_width=4),
+    "resnext101_64x4d": _architecture(
+        Bottleneck, 3, 4, 23, 3, groups=64, group_width=4, preprocess=RESIZE_232
+    ),
     "wide_resnet50_2": _architecture(Bottleneck, 3, 4, 6, 3, group_width=128),
     "wide_resnet101_2": _architecture(Bottleneck, 3, 4, 23, 3, group_width=128),
 }

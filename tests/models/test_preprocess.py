@@ -54,6 +54,17 @@ def test_equals_torchvision_on_real_pictures(data):
         )
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize("name", [name for name in models.names() if not name.startswith("cifar_")])
+def test_equals_the_published_checkpoints(name):
+    import _torchvision
+
+    entry = _torchvision.load().models.get_model_weights(name)["IMAGENET1K_V1"]
+    ours, theirs = models.preprocess(name), entry.transforms()
+    assert ([ours.resize], [ours.size]) == (theirs.resize_size, theirs.crop_size)
+    assert (list(ours.mean), list(ours.std)) == (theirs.mean, theirs.std)
+
+
 def test_values():
     """White, by hand: (1 - mean) / std in each channel."""
     prepared = PREPARE(np.full((300, 400, 3), 255, np.uint8))
