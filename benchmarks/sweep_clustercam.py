@@ -139,8 +139,8 @@ def report(path: Path) -> str:
         "same pictures, in points, ± the standard error, and Average Drop. λ is the scissors' strength, κ the knee, m the "
         "number of clusters. Differences between neighbours are within the noise; so is a change of the seed.",
         "",
-        "| setting | " + " | ".join(f"{model}: Ins − Del | Drop" for model in peer) + " |",
-        "|---|" + "---:|---:|" * len(peer),
+        "| setting | pictures | " + " | ".join(f"{model}: Ins − Del | Drop" for model in peer) + " |",
+        "|---|---:|" + "---:|---:|" * len(peer),
     ]
     ranked = []
     for setting, models in found.items():
@@ -157,7 +157,7 @@ def report(path: Path) -> str:
                 f"{mine[:, 1].mean():.1f}",
             ]
         else:
-            ranked.append((min(leads), f"| {setting} | " + " | ".join(cells) + " |"))
+            ranked.append((min(leads), f"| {setting} | {len(both)} | " + " | ".join(cells) + " |"))
     return "\n".join([*lines, *(line for _, line in sorted(ranked, reverse=True))]) + "\n"
 
 
