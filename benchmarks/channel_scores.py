@@ -34,6 +34,11 @@ def scores_of(probe, image, target):
     return _masks.over_chunks(read, jnp.moveaxis(widen(activation), -1, 0), None, image.shape)
 
 
+def key_of(name: str) -> str:
+    """A picture's key in an npz file, where a slash would be a folder."""
+    return name.replace("/", " ")
+
+
 def kept(network: str, kind: str) -> dict[str, np.ndarray]:
     """Scores by picture, of those done so far."""
     file = CACHE / f"{network}-{kind}.npz"
@@ -54,7 +59,7 @@ def main():
             done = kept(network, kind)
             began = time.perf_counter()
             for number, name in enumerate(pictures.names):
-                key = name.replace("/", " ")
+                key = key_of(name)
                 if key in done:
                     continue
                 done[key] = np.asarray(

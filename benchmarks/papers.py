@@ -18,8 +18,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from channel_scores import kept
+from channel_scores import kept, key_of
 from evidence import BASES, SCORED, VARIANTS, evidence_by
+from papers_report import AGAIN, FAITH, POINT, report
 from pictures import NETWORKS, Pictures
 
 import jaxcam
@@ -40,9 +41,6 @@ PLAIN = {
     "clustercam hard": ("clustercam", HARD),
 }
 LABELS = (*BASES, *VARIANTS, *PLAIN)
-FAITH = ("average_drop", "average_increase", "average_gain", "insertion", "deletion", "complexity")
-AGAIN = ("road", "coherency", "adcc")
-POINT = ("pointing_game", "energy_pointing_game")
 COLUMNS = ("network", "set", "method", "picture", *FAITH, *AGAIN, *POINT)
 COSTS = ("network", "method", "forwards", "ms")
 BATCH = 10
@@ -88,7 +86,7 @@ def maps_of(label: str, pictures: Pictures) -> dict[str, np.ndarray]:
     stored = kept(pictures.network, pictures.kind) if label in SCORED else {}
     explain, found = explainer(label), []
     for number, name in enumerate(pictures.names):
-        scores = stored[name.replace("/", " ")] if label in SCORED else None
+        scores = stored[key_of(name)] if label in SCORED else None
         found.append(explain(pictures.probe, pictures.images[number], int(pictures.targets[number]), scores))
     return {key: np.stack([np.asarray(each[key]) for each in found]) for key in found[0]}
 
@@ -110,7 +108,7 @@ def cost(label: str, pictures: Pictures) -> tuple[float, float]:
         run(probe, image).block_until_ready()
         times.append(1e3 * (time.perf_counter() - began))
     if label in SCORED:
-        scores = kept(pictures.network, pictures.kind)[pictures.names[0]]
+        scores = kept(pictures.network, pictures.kind)[key_of(pictures.names[0])]
         shown = explainer(label)(probe, image, target, scores)[label]
         np.testing.assert_allclose(shown, jaxcam.display(result, size=image.shape[:2]), atol=1e-4)
     return passes, float(np.median(times))
@@ -217,8 +215,6 @@ def main():
     parser.add_argument("--report", action="store_true", help="write papers.md from the rows")
     options = parser.parse_args()
     if options.report:
-        from papers_report import report
-
         report(ROWS, PRICES)
     elif options.data is None:
         parser.error("--data names the folder of weights, pictures and boxes")

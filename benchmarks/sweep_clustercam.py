@@ -8,7 +8,6 @@ clusters share the forward passes too.
 
 import argparse
 import itertools
-import json
 import zlib
 from collections import defaultdict
 from functools import partial
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from channel_scores import kept
 from evidence import evidence_by
+from json_rows import append, rows
 from pictures import NETWORKS, Pictures
 
 import jaxcam
@@ -114,15 +114,9 @@ def sweep(options):
                 raw = explain(pictures.probe, image, target, *given)
                 maps = np.asarray(jaxcam.display(raw, size=size))
                 figures = judge(pictures.probe, image, target, maps, options.steps)
-                with options.out.open("a") as file:
-                    for setting, row in zip(names, figures, strict=True):
-                        about = {"model": name, "group": group, "picture": picture, "setting": setting}
-                        file.write(json.dumps(about | row) + "\n")
+                about = {"model": name, "group": group, "picture": picture}
+                append(options.out, about, names, figures)
             print(name, group, "done", flush=True)
-
-
-def rows(path: Path):
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def report(path: Path) -> str:

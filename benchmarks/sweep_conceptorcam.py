@@ -9,7 +9,6 @@ lower, over the most bases. The evidence of a base is computed once a picture.
 """
 
 import argparse
-import json
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ import jax
 import numpy as np
 from channel_scores import kept
 from evidence import BASES, SCORED, evidence_by
+from json_rows import append, rows
 from pictures import NETWORKS, Pictures
 
 import jaxcam
@@ -95,15 +95,8 @@ def sweep(options):
                 maps = np.stack([np.asarray(shown[label]) for label in missing])
                 curves = [label in ("base", "random", *options.curves) for label in missing]
                 figures = judge(pictures.probe, image, target, maps, np.array(curves), options.steps)
-                with options.out.open("a") as file:
-                    for label, row in zip(missing, figures, strict=True):
-                        about = {"model": name, "base": base, "picture": picture, "setting": label}
-                        file.write(json.dumps(about | row) + "\n")
+                append(options.out, {"model": name, "base": base, "picture": picture}, missing, figures)
             print(name, base, "done", flush=True)
-
-
-def rows(path: Path):
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def means(path: Path):

@@ -22,7 +22,10 @@ def test_equals_a_loop_over_images(name):
     targets = [0, 4, 2, 1]
     raw = loop(probe, BATCH, targets, METHODS[name])
     np.testing.assert_allclose(
-        jaxcam.explain(probe, BATCH, targets, method=name, raw=True), raw, rtol=1e-6, atol=5e-6
+        jaxcam.explain(probe, BATCH, targets, method=name, raw=True),
+        raw,
+        rtol=1e-6,
+        atol=5e-6 if name == "conceptorcam" else 2e-6,  # its anchor multiplies rounding by up to 9
     )
     shown = jaxcam.explain(probe, BATCH, targets, method=METHODS[name])
     np.testing.assert_allclose(shown, jaxcam.display(raw, size=(12, 14)), atol=2e-5)

@@ -65,8 +65,8 @@ def conceptorcam(
         Raw map `(h, w)` in [0, 1], 0 where there is no evidence. For "position" in units of the base map.
 
     Raises:
-        ValueError: an unknown base or way to combine, an aperture that is not finite and above 0, fewer than one
-            negative class or as many as there are classes, a callable target with "classes".
+        ValueError: an unknown base or way to combine, an aperture that is not finite and above 0, an anchor that is no
+            bool, fewer than one negative class or as many as there are classes, a callable target with "classes".
 
     Source: Qian et al. 2022, "Conceptor Learning for Class Activation Mapping", arXiv 2201.08636: conceptors of
     positive and pseudo-negative evidence, Boolean operations, any base method [paper]; the map, all ways to combine,
@@ -80,6 +80,7 @@ def conceptorcam(
         wrapped = conceptor_fuse(aperture=aperture, combine=combine, anchor=anchor, fuse=fuse)
         return base(probe, image, target, fuse=wrapped)
     check_positive("aperture", aperture)
+    _check_anchor(anchor)
     if callable(target):
         raise ValueError('combine="classes" speaks of classes: the target must be a class index or None')
     output, _ = probe(image)
@@ -114,13 +115,14 @@ def conceptor_fuse(
         fuse: evidence `(h, w, K)` -> the base map `(h, w)`.
 
     Raises:
-        ValueError: an unknown way to combine, an aperture that is not finite and above 0.
+        ValueError: an unknown way to combine, an aperture that is not finite and above 0, an anchor that is no bool.
 
     Source: as `conceptorcam` [ours].
     """
     check_positive("aperture", aperture)
     if combine not in COMBINE:
         raise ValueError(unknown("way to combine", combine, [*COMBINE, "classes"]))
+    _check_anchor(anchor)
     return _ConceptorFuse(aperture, combine, anchor, fuse)
 
 
@@ -205,6 +207,11 @@ def evidence_of(base: Callable, probe: Probe, image: Image, target: Array) -> Ar
 
     base(probe, image, target, fuse=keep)
     return widen(seen[-1])
+
+
+def _check_anchor(anchor: Any) -> None:
+    if not isinstance(anchor, bool):
+        raise ValueError(f"anchor is True or False; got {anchor!r}")
 
 
 def _base(base: Callable | str) -> Callable:

@@ -240,6 +240,8 @@ def test_an_aperture_may_be_an_argument_of_the_compiled_program():
         ({"aperture": -1.0}, "got -1.0"),
         ({"aperture": float("inf")}, "got inf"),
         ({"aperture": float("nan"), "combine": "classes"}, "got nan"),
+        ({"anchor": 0.5}, "anchor is True or False; got 0.5"),
+        ({"anchor": 1, "combine": "classes"}, "anchor is True or False; got 1"),
         ({"combine": "nor"}, "no way to combine 'nor'; did you mean 'or'"),
         ({"combine": "class"}, "did you mean 'classes'"),
         ({"base": "grad_cam"}, "no base method 'grad_cam'; did you mean 'gradcam'"),
