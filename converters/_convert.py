@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from ._fit import fit, message, weights
-from ._layout import Leaf, leaves
+from ._layout import Leaf, buffers, leaves
 from ._names import state_dict as plain
 
 Model = TypeVar("Model", bound=nnx.Module)
@@ -19,7 +19,9 @@ def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
     """A copy of `model` that holds the weights of `state_dict`.
 
     Every array of the model must be in the state_dict, once and in its shape, and the state_dict must be used
-    up; batch counters, and auxiliary heads that the model was built without, are the exceptions.
+    up. What torch keeps though it follows from the architecture (`relative_position_index`) is no array of the
+    model's, but must be there too, and agree. Batch counters, and auxiliary heads that the model was built
+    without, are the exceptions.
 
     Args:
         model: any nnx module whose paths are the names of the torch module; abstract (from `nnx.eval_shape`)
@@ -32,14 +34,19 @@ def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
 
     Raises:
         ValueError: the names or shapes differ (one error lists all that do), or an array holds values that
-            are not finite or do not fit the model's dtype.
+            are not finite, do not fit the model's dtype or are not what follows from the architecture.
     """
     targets = {leaf.key: leaf for leaf in leaves(model)}
-    arrays = weights(plain(state_dict), targets)
+    fixed = buffers(model)
+    wanted = {key: each.shape for key, each in (targets | fixed).items()}
+    arrays = weights(plain(state_dict), wanted)
     given = {key: value.shape for key, value in arrays.items()}
-    found = fit({key: leaf.shape for key, leaf in targets.items()}, given)
+    found = fit(wanted, given)
     if any(found):
         raise ValueError(message(found, given))
+    for key, value in fixed.items():
+        if not np.array_equal(arrays[key], value):
+            raise ValueError(f"{key} differs from the one that follows from the architecture")
     values = {leaf.path: _value(key, leaf, arrays[key]) for key, leaf in targets.items()}
     return _filled(model, values)
 
@@ -49,7 +56,7 @@ def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
 
     Batch counters, which these models do not keep, are zero: `load_state_dict(strict=True)` asks for them.
     """
-    arrays = {}
+    arrays = buffers(model)
     for leaf in leaves(model):
         # an owned copy: a model's arrays never change, a state_dict's may
         arrays[leaf.key] = np.array(leaf.to_torch(np.asarray(leaf.variable.get_value())), order="C")

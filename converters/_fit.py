@@ -6,7 +6,7 @@ from typing import NamedTuple
 from flax import nnx
 
 from ._known import alike
-from ._layout import leaves
+from ._layout import buffers, leaves
 
 Shape = tuple[int, ...]
 _SHOWN = 8  # names listed before "and 153 more"
@@ -36,7 +36,9 @@ class Fit(NamedTuple):
 
 def shapes(model: nnx.Module) -> dict[str, Shape]:
     """Name and shape, in torch's layout, of every array that a checkpoint of `model` holds."""
-    return {leaf.key: leaf.shape for leaf in leaves(model)}
+    return {leaf.key: leaf.shape for leaf in leaves(model)} | {
+        key: value.shape for key, value in buffers(model).items()
+    }
 
 
 def weights(state_dict: Mapping, wanted: Iterable[str]) -> dict:

@@ -61,6 +61,16 @@ class Leaf(NamedTuple):
         return x
 
 
+def buffers(model: nnx.Module) -> dict[str, np.ndarray]:
+    """Arrays that a checkpoint holds though they follow from the architecture: a layer's `buffers()`, by key."""
+    return {
+        ".".join(map(str, (*path, name))): value
+        for path, layer in nnx.iter_modules(model)
+        if hasattr(layer, "buffers")
+        for name, value in layer.buffers().items()  # pyright: ignore[reportAttributeAccessIssue]
+    }
+
+
 def leaves(model: nnx.Module) -> Iterator[Leaf]:
     """Every array of `model` that a checkpoint holds; random number generators (of dropout) are none.
 

@@ -12,6 +12,8 @@ _PREFIXES = ("module.", "model.", "_orig_mod.")  # of DataParallel, of a trainer
 _DENSENET = re.compile(
     r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)"
 )  # as DenseNets were spelled before torch 0.4
+# as torchvision first spelled the MLPs of vision transformers, and still does in the weights it publishes
+_VIT = re.compile(r"(\.encoder_layer_\d+\.mlp\.)linear_([12])\.")
 
 
 def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
@@ -38,7 +40,12 @@ def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
     found = {key: as_array(key, value) for key, value in checkpoint.items()}
     while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in found)), None):
         found = {key.removeprefix(prefix): value for key, value in found.items()}
-    return {_DENSENET.sub(r"\1\2", key): value for key, value in found.items()}
+    return {_today(key): value for key, value in found.items()}
+
+
+def _today(key: str) -> str:
+    key = _DENSENET.sub(r"\1\2", key)
+    return _VIT.sub(lambda found: f"{found[1]}{'0' if found[2] == '1' else '3'}.", key)
 
 
 def as_array(key: str, value: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array
 
 from ._errors import unknown
+from ._tokens import as_map
 
 Edit = Callable[[Array], Array]
 
@@ -23,11 +24,16 @@ class Anatomy(Hashable, Protocol):
 
 
 class Submodule:
-    """A submodule of an NNX module, by path. Compares by value; its hash is computed once."""
+    """A submodule of an NNX module, by path. Compares by value; its hash is computed once.
 
-    def __init__(self, graphdef: Any, leaves: tuple[tuple, ...], path: tuple[str, ...]):
-        self.graphdef, self.leaves, self.path = graphdef, leaves, path
-        self._key = (graphdef, leaves, path)
+    `tokens`: the leading ones that stand for no place, where the submodule returns tokens.
+    """
+
+    def __init__(
+        self, graphdef: Any, leaves: tuple[tuple, ...], path: tuple[str, ...], tokens: int | None = None
+    ):
+        self.graphdef, self.leaves, self.path, self.tokens = graphdef, leaves, path, tokens
+        self._key = (graphdef, leaves, path, tokens)
         self._hash = hash(self._key)
 
     def __eq__(self, other: object) -> bool:
@@ -48,7 +54,9 @@ class Submodule:
         parent = model
         for step in above:
             parent = getattr(parent, step)
-        tap = _Tap(getattr(parent, name), ".".join(self.path), edit)
+        tap = _Tap(
+            getattr(parent, name), ".".join(self.path), edit, (images.shape[1], images.shape[2]), self.tokens
+        )
         vars(parent)[name] = tap
         output = model(images)
         if tap.activation is None:
@@ -60,17 +68,20 @@ class Submodule:
 class Split:
     """Two functions, given as the probe's parameters."""
 
+    tokens: int | None = None
+
     def run(self, parameters: tuple[Callable, Callable], images: Array, edit: Edit) -> tuple[Any, Array]:
         features, head = parameters
-        activation = features(images)
-        return head(edit(check_activation(activation, "features"))), activation
+        size = images.shape[1], images.shape[2]
+        activation, restore = as_map(features(images), size, self.tokens, "features")
+        return head(restore(edit(activation))), activation
 
 
 class _Tap:
-    """Stands at the place of a layer, keeps what it returns and hands on the edited activation."""
+    """Stands at the place of a layer, keeps the map it returns and hands on the edited one, as the layer would."""
 
-    def __init__(self, layer: Any, path: str, edit: Edit):
-        self.layer, self.path, self.edit = layer, path, edit
+    def __init__(self, layer: Any, path: str, edit: Edit, size: tuple[int, int], tokens: int | None):
+        self.layer, self.path, self.edit, self.size, self.tokens = layer, path, edit, size, tokens
         self.activation: Array | None = None
 
     def __call__(self, *args: Any, **options: Any) -> Array:
@@ -79,25 +90,15 @@ class _Tap:
                 f"layer {self.path!r} is called more than once for one image, so it has no single activation: "
                 "probe a layer that is called once"
             )
-        self.activation = check_activation(self.layer(*args, **options), f"layer {self.path!r}")
-        return self.edit(self.activation)
+        returned = self.layer(*args, **options)
+        self.activation, restore = as_map(returned, self.size, self.tokens, f"layer {self.path!r}")
+        return restore(self.edit(self.activation))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.layer, name)
 
     def __iter__(self):
         return iter(self.layer)  # a model that walks a list's parts never calls the list: run() says so
-
-
-def check_activation(activation: Any, who: str) -> Array:
-    shape = getattr(activation, "shape", None)
-    if shape is None or len(shape) != 4 or shape[0] != 1:
-        seen = f"shape {tuple(shape)}" if shape is not None else type(activation).__name__
-        raise ValueError(
-            f"{who} returns {seen} for a batch of one image: a map needs an activation (1, h, w, K) with two "
-            "spatial axes and channels last"
-        )
-    return activation
 
 
 def evaluation(model: nnx.Module) -> nnx.Module:

@@ -57,7 +57,7 @@ class Probe:
         Raises:
             TypeError: an image that is not of floating point.
             ValueError: an image that is not `(H, W, C)`, a layer that is called twice or never, an activation
-                without two spatial axes, an edit that changes the shape.
+                that is no map and no grid of tokens, an edit that changes the shape.
         """
         check_image(image)
         output, activation = self.anatomy.run(
@@ -101,6 +101,7 @@ def probe(
     layer: str | None = None,
     *,
     split: tuple[Callable, Callable] | None = None,
+    tokens: int | None = None,
 ) -> Probe:
     """A probe of one layer of a model.
 
@@ -108,14 +109,19 @@ def probe(
         model: any `flax.nnx.Module` that takes a batch `(B, H, W, C)`. It is viewed in evaluation mode (running
             batch statistics, no dropout) and never changed.
         layer: dotted path of a submodule whose output has two spatial axes and channels last: `"layer4"`,
-            `"layer3.5.conv2"`, `"features.12"`.
-        split: instead of both, two functions of a batch: `features: images -> activation (1, h, w, K)` and
-            `head: activation -> output`. A function that is a pytree (an `nnx.Module`, a `jax.tree_util.Partial`)
-            keeps its arrays as arguments; a plain function is static.
+            `"layer3.5.conv2"`, `"features.12"`. Or one whose output is tokens `(1, tokens, K)`, square patches row
+            by row: they become a map `(h, w, K)` of the image's proportions, also for edits.
+        split: instead of both, two functions of a batch: `features: images -> activation (1, h, w, K)`, or tokens,
+            and `head: activation -> output`. A function that is a pytree (an `nnx.Module`, a
+            `jax.tree_util.Partial`) keeps its arrays as arguments; a plain function is static.
+        tokens: how many tokens lead that stand for no place (class, registers). They are not in the map, and no
+            edit changes them. By default the model's attribute `leading_tokens`, which `models.build` sets, or
+            else one or none, whichever leaves a grid. It means nothing for a layer that returns a map.
 
     Raises:
         TypeError: neither or both ways of naming a layer; a model that is no NNX module.
-        ValueError: a path that does not exist (the nearest that does is named), or one that is not callable.
+        ValueError: a path that does not exist (the nearest that does is named), or one that is not callable; a
+            number of tokens below 0.
 
     Example:
         >>> import jax, jaxcam
@@ -124,11 +130,13 @@ def probe(
         >>> probe.look(jax.numpy.zeros((32, 32, 3)), 3).gradient.shape
         (8, 8, 64)
     """
+    if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0):
+        raise ValueError(f"tokens is a whole number of at least 0; got {tokens!r}")
     if split is not None:
         if model is not None or layer is not None:
             raise TypeError("pass a model and a layer, or split=(features, head), not both")
         features, head = split
-        return Probe((as_pytree(features), as_pytree(head)), Split())
+        return Probe((as_pytree(features), as_pytree(head)), Split(tokens))
     if model is None or layer is None:
         raise TypeError("a probe takes a model and the path of a layer, or split=(features, head)")
     if not isinstance(model, nnx.Module):
@@ -137,13 +145,14 @@ def probe(
             "Any other model can be cut into two functions: jaxcam.probe(split=(features, head))"
         )
     path = resolve(model, layer)
+    tokens = getattr(model, "leading_tokens", None) if tokens is None else tokens
     graphdef, state = nnx.split(evaluation(model))
     leaves = nnx.to_flat_state(state)
     parameters = {
         "/".join(map(str, where)): leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
         for where, leaf in leaves
     }
-    return Probe(parameters, Submodule(graphdef, tuple(where for where, _ in leaves), path))
+    return Probe(parameters, Submodule(graphdef, tuple(where for where, _ in leaves), path, tokens))
 
 
 def widen(x: Array) -> Array:

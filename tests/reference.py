@@ -1,9 +1,11 @@
 """The torch side of the models' parity tests."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import _torchvision
 import numpy as np
+import tiny
 
 # Our name of a method, and pytorch-grad-cam's
 PEERS = {
@@ -20,7 +22,7 @@ PEERS = {
 
 def shapes(name: str, num_classes: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes in the state_dict of one of torchvision's models; nothing is allocated."""
-    state = _abstract(name, num_classes).state_dict()
+    state = abstract(name, num_classes).state_dict()
     return {key: tuple(value.shape) for key, value in state.items()}
 
 
@@ -37,17 +39,34 @@ def model(name: str, state: dict[str, np.ndarray], num_classes: int) -> Callable
 
 def module(name: str, tensors: dict, num_classes: int):
     """One of torchvision's models with these weights, in eval mode."""
-    network = _abstract(name, num_classes).eval()
-    network.load_state_dict(tensors, assign=True)
+    network = abstract(name, num_classes).eval()
+    state = OrderedDict(tensors)
+    state._metadata = network.state_dict()._metadata  # MNASNet refuses a state_dict without its version
+    network.load_state_dict(state, assign=True)
     return network
 
 
-def _abstract(name: str, num_classes: int):
+def abstract(name: str, num_classes: int):
+    """One of torchvision's models, its parameters on the meta device: nothing is allocated."""
     import torch
+    from torch.overrides import TorchFunctionMode
 
-    with torch.device("meta"):
-        # Without their own random start, which these two would spend a while on.
-        options = {"init_weights": False} if name.startswith(("googlenet", "inception")) else {}
+    class Unallocated(TorchFunctionMode):
+        """Puts parameters on the meta device, but not what RegNet and the transformers compute with."""
+
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            kwargs = dict(kwargs or {})
+            if function is torch.empty:
+                kwargs["device"] = "meta"
+            return function(*args, **kwargs)
+
+    options = {}
+    if name.startswith(("googlenet", "inception")):
+        # With the inputs of the published weights, without a random start, which would take a while.
+        options = {"transform_input": True, "init_weights": False}
+    with Unallocated():
+        if name in tiny.ARCHITECTURES:
+            return tiny.torch_model(name, num_classes)
         return _torchvision.load().models.get_model(name, num_classes=num_classes, **options)
 
 

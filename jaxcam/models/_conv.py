@@ -12,7 +12,7 @@ HE_NORMAL = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Conv(nnx.Conv):
-    """A 2-D convolution with torch's square kernel, integer padding and arguments.
+    """A 2-D convolution with torch's arguments: `kernel` and `padding` are a number or (rows, columns).
 
     Three forms of one operation, the same number of FLOPs each:
     - a 1x1 kernel is a matrix product, which XLA's CPU backend runs faster than its convolution;
@@ -26,21 +26,23 @@ class Conv(nnx.Conv):
         self,
         inputs: int,
         outputs: int,
-        kernel: int,
+        kernel: int | tuple[int, int],
         *,
         stride: int = 1,
-        padding: int = 0,
+        padding: int | tuple[int, int] = 0,
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
         **options: Any,
     ):
+        kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+        rows, columns = (padding, padding) if isinstance(padding, int) else padding
         super().__init__(
             inputs,
             outputs,
-            (kernel, kernel),
+            kernel,
             strides=(stride, stride),
-            padding=((padding, padding), (padding, padding)),
+            padding=((rows, rows), (columns, columns)),
             kernel_dilation=(dilation, dilation),
             feature_group_count=groups,
             use_bias=bias,

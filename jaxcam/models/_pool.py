@@ -62,3 +62,26 @@ def _cells(inputs: int, outputs: int) -> np.ndarray:
         start, stop = i * inputs // outputs, -(-(i + 1) * inputs // outputs)
         weights[i, start:stop] = 1 / (stop - start)
     return weights
+
+
+class AvgPool(nnx.Module):
+    """The mean under a square window; the border counts as zeros (torch's `count_include_pad`)."""
+
+    def __init__(self, window: int, *, stride: int, padding: int = 0):
+        self.window, self.stride, self.padding = window, stride, padding
+
+    def __call__(self, x):
+        check_map(x)
+        window, strides, border = (self.window,) * 2, (self.stride,) * 2, (self.padding, self.padding)
+        output_size(x.shape[1:3], window, strides, (border, border))  # raises where the window does not fit
+        # Summed in float32 at least, as torch does.
+        wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+        total = lax.reduce_window(
+            wide,
+            np.array(0, wide.dtype),
+            lax.add,
+            (1, *window, 1),
+            (1, *strides, 1),
+            ((0, 0), border, border, (0, 0)),
+        )
+        return (total / self.window**2).astype(x.dtype)

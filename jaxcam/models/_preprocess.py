@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
@@ -14,18 +16,20 @@ class Preprocess:
     Calling it with a picture gives float32 (size, size, 3). A picture is a uint8 array (H, W), (H, W, 3) or
     (H, W, 4), or a PIL picture of any mode with a known range. It is turned upright (EXIF), transparency is
     laid over white, and 16-bit grey is scaled (not clipped) to 8 bits. Sizes and offsets are rounded as in
-    torchvision and the resizing is PIL's bilinear one with antialiasing, so the pixels are torchvision's.
+    torchvision and the resizing is PIL's, with antialiasing, so the pixels are torchvision's.
 
     Attributes:
         resize: shorter side before the crop, in pixels.
         size: sides of the result, in pixels.
         mean, std: of the three channels, for values in [0, 1].
+        interpolation: PIL's way of resizing.
     """
 
     resize: int
     size: int
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: Image.Resampling = BILINEAR
 
     def __call__(self, picture: Any, *, crop: bool = True) -> np.ndarray:
         """The normalised picture, float32 (size, size, 3); `crop=False` squeezes the whole picture instead.
@@ -41,17 +45,18 @@ class Preprocess:
         """What the model sees before normalisation, uint8 (size, size, 3): the ground for an overlay."""
         picture = _rgb(_as_picture(picture))
         if not crop:
-            return np.asarray(picture.resize((self.size, self.size), Image.Resampling.BILINEAR))
+            return np.asarray(picture.resize((self.size, self.size), self.interpolation))
         width, height = picture.size
         short = min(width, height)
         width, height = int(self.resize * width / short), int(self.resize * height / short)
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        picture = picture.resize((width, height), self.interpolation)
         # Python rounds halves to even; torchvision's offsets rely on it.
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)
         return np.asarray(picture.crop((left, top, left + self.size, top + self.size)))
 
 
 IMAGENET = Preprocess(resize=256, size=224)
+# torchvision's later recipe trains on smaller crops and is tested closer up.
 RESIZE_232 = Preprocess(resize=232, size=224)
 # The CIFAR checkpoints were trained with ImageNet's mean and deviation.
 CIFAR = Preprocess(resize=32, size=32)

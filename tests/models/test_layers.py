@@ -1,5 +1,7 @@
 """Each layer against a few lines of NumPy, and its rules for sizes and dtypes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +10,22 @@ from flax import nnx
 from jax import lax
 
 from jaxcam.models._conv import Conv
-from jaxcam.models._layers import BatchNorm, ConvNormActivation, Relu, Relu6
-from jaxcam.models._pool import AdaptiveAvgPool, MaxPool
+from jaxcam.models._layers import (
+    BatchNorm,
+    ConvNormActivation,
+    Gelu,
+    Hardsigmoid,
+    Hardswish,
+    LayerNorm,
+    NamedSequential,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    multiple_of_eight,
+)
+from jaxcam.models._pool import AdaptiveAvgPool, AvgPool, MaxPool
+from jaxcam.models._squeeze_excitation import SqueezeExcitation
 
 RNGS = nnx.Rngs(0)
 
@@ -39,10 +55,13 @@ FORMS = {
     "pointwise, grouped": {"kernel": 1, "groups": 3},
     "depthwise": {"kernel": 3, "padding": 1, "groups": 6},
     "depthwise, strided": {"kernel": 5, "padding": 2, "stride": 2, "groups": 6, "bias": False},
+    "depthwise, large": {"kernel": 7, "padding": 3, "groups": 6},
     "depthwise, dilated": {"kernel": 3, "padding": 2, "dilation": 2, "groups": 6},
     "depthwise, unpadded": {"kernel": 2, "stride": 3, "groups": 6},
     "grouped": {"kernel": 3, "groups": 2},
     "full": {"kernel": 3, "stride": 2, "padding": 1},
+    "oblong": {"kernel": (1, 5), "padding": (0, 2)},
+    "depthwise, oblong": {"kernel": (4, 1), "padding": (1, 0), "groups": 6},
 }
 
 
@@ -153,6 +172,27 @@ def test_max_pool_and_gradient_equal_torchs(window, stride, padding, ceil):
         np.testing.assert_allclose(gradient, leaf.grad.permute(0, 2, 3, 1), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "shape"), [(2, 2, 0, (7, 6)), (3, 1, 1, (5, 4)), (3, 2, 1, (8, 7))]
+)
+def test_average_pool(window, stride, padding, shape):
+    x = normal(2, *shape, 3)
+    border = np.pad(x, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
+    rows, columns = (range(0, n + 2 * padding - window + 1, stride) for n in shape)
+    expected = np.stack(
+        [
+            np.stack([border[:, i : i + window, j : j + window].mean((1, 2)) for j in columns], 1)
+            for i in rows
+        ],
+        1,
+    )
+    pool = AvgPool(window, stride=stride, padding=padding)
+    np.testing.assert_allclose(pool(jnp.asarray(x)), expected, rtol=0, atol=1e-6)
+    rounded = pool(jnp.asarray(x, jnp.bfloat16))
+    assert rounded.dtype == jnp.bfloat16
+    np.testing.assert_allclose(rounded.astype(jnp.float32), expected, rtol=0, atol=2e-2)
+
+
 @pytest.mark.parametrize("size", [1, 3, 6, 7])
 @pytest.mark.parametrize("shape", [(6, 5), (1, 2), (7, 7), (13, 29)])
 def test_adaptive_average(size, shape):
@@ -169,6 +209,63 @@ def test_relu6():
     np.testing.assert_array_equal(gradient, [0, 0, 1, 1, 0, 0])
     np.testing.assert_array_equal(jax.vmap(jax.grad(lambda x: Relu()(x)))(values), [0, 0, 1, 1, 1, 1])
     assert jnp.isnan(Relu6()(jnp.nan))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (Relu6, "relu6"),
+        (Sigmoid, "sigmoid"),
+        (Silu, "silu"),
+        (Gelu, "gelu"),
+        (Hardsigmoid, "hardsigmoid"),
+        (Hardswish, "hardswish"),
+    ],
+)
+def test_activations_and_gradients_equal_torchs(layer, name):
+    """Also at their kinks."""
+    torch = pytest.importorskip("torch")
+    x = np.concatenate([[-9, -3, 0, 3, 6, 9], 4 * normal(50)]).astype(np.float32)
+    leaf = torch.from_numpy(x).requires_grad_()
+    expected = getattr(torch.nn.functional, name)(leaf)
+    expected.sum().backward()
+    np.testing.assert_allclose(layer()(jnp.asarray(x)), expected.detach(), rtol=1e-5, atol=1e-6)
+    gradient = jax.grad(lambda x: layer()(x).sum())(jnp.asarray(x))
+    np.testing.assert_allclose(gradient, leaf.grad, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_layer_norm(dtype):
+    """Far from zero, where the mean of squares less the square of the mean has no digits left."""
+    norm = LayerNorm(64, epsilon=1e-3, dtype=dtype, rngs=RNGS)
+    scale, bias = normal(2, 64)
+    norm.scale[...], norm.bias[...] = jnp.asarray(scale), jnp.asarray(bias)
+    x = np.asarray(jnp.asarray(3000 + 40 * normal(2, 3, 3, 64), dtype), np.float64)
+    expected = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3) * scale + bias
+    y = norm(jnp.asarray(x, dtype))
+    assert y.dtype == dtype
+    np.testing.assert_allclose(np.float64(y), expected, rtol=0, atol=1e-3 if dtype == jnp.float32 else 0.1)
+
+
+def test_squeeze_and_excitation(exact):
+    layer = SqueezeExcitation(6, 3, activation=Silu, scale_activation=Hardsigmoid, rngs=RNGS)
+    layer.fc1.bias[...], layer.fc2.bias[...] = jnp.asarray(normal(3)), jnp.asarray(normal(6))
+    x = normal(2, 4, 5, 6)
+    (a, b), (c, d) = (
+        (np.asarray(fc.kernel[0, 0]), np.asarray(fc.bias[...])) for fc in (layer.fc1, layer.fc2)
+    )
+    squeezed = x.mean((1, 2)) @ a + b
+    scale = (squeezed / (1 + np.exp(-squeezed))) @ c + d
+    expected = x * (np.clip(scale + 3, 0, 6) / 6)[:, None, None]
+    np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("channels", "rounded"), [(1, 8), (11, 16), (12, 16), (17.6, 16), (20, 24), (36, 40)]
+)
+def test_channels_are_multiples_of_eight(channels, rounded):
+    assert multiple_of_eight(channels) == rounded
 
 
 def test_batch_norm_uses_its_running_statistics():
@@ -208,6 +305,31 @@ def test_a_block_of_three():
     assert block(x).shape == (1, 4, 4, 5)
 
 
+def test_a_block_without_activation():
+    norm = partial(BatchNorm, epsilon=1e-3, momentum=0.99)
+    block = ConvNormActivation(3, 5, 1, activation=None, norm=norm, rngs=RNGS)
+    x = jnp.asarray(normal(1, 7, 7, 3))
+    np.testing.assert_array_equal(block(x), block[1](block[0](x)))
+    assert len(block) == 2
+    assert (block[1].epsilon, block[1].momentum) == (1e-3, 0.99)
+    assert (block(x) < 0).any()
+
+
+def test_a_sequence_by_name_keeps_its_order():
+    """Also of ten and more, and after it was taken apart."""
+    kernels = normal(12, 2, 2)
+    names = [f"layer{number}" for number in range(1, 13)]
+    layers = NamedSequential({name: Conv(2, 2, 1, bias=False, rngs=RNGS) for name in names})
+    for name, kernel in zip(names, kernels, strict=True):
+        getattr(layers, name).kernel[...] = jnp.asarray(kernel[None, None])
+    x = normal(1, 1, 1, 2)
+    expected = x
+    for kernel in kernels:
+        expected = expected @ kernel
+    for each in (layers, nnx.merge(*nnx.split(layers))):
+        np.testing.assert_allclose(each(jnp.asarray(x)), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
@@ -222,8 +344,9 @@ def test_shape_errors(shape, words):
 
 
 def test_pools_refuse_small_maps():
-    with pytest.raises(ValueError, match="a 1x5 map is smaller than the 2x2 window"):
-        MaxPool(2, stride=2)(jnp.zeros((1, 1, 5, 3)))
+    for pool in (MaxPool(2, stride=2), AvgPool(2, stride=2)):
+        with pytest.raises(ValueError, match="a 1x5 map is smaller than the 2x2 window"):
+            pool(jnp.zeros((1, 1, 5, 3)))
 
 
 def test_integers_are_refused():

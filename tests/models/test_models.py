@@ -5,13 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import synthetic
+import tiny
 from flax import nnx
 from jax import export
 
 import converters
 from jaxcam import models
+from jaxcam.models.convnext import Block
 
-# Parameters as torchvision and the CIFAR repository count them.
+# Parameters as torchvision and the CIFAR repository count them, without auxiliary heads.
 COUNTS = {
     "alexnet": 61100840,
     "vgg11": 132863336,
@@ -22,6 +24,8 @@ COUNTS = {
     "vgg16_bn": 138365992,
     "vgg19": 143667240,
     "vgg19_bn": 143678248,
+    "googlenet": 6624904,
+    "inception_v3": 23834568,
     "resnet18": 11689512,
     "resnet34": 21797672,
     "resnet50": 25557032,
@@ -32,9 +36,65 @@ COUNTS = {
     "resnext101_64x4d": 83455272,
     "wide_resnet50_2": 68883240,
     "wide_resnet101_2": 126886696,
+    "densenet121": 7978856,
+    "densenet161": 28681000,
+    "densenet169": 14149480,
+    "densenet201": 20013928,
     "squeezenet1_0": 1248424,
     "squeezenet1_1": 1235496,
     "mobilenet_v2": 3504872,
+    "mnasnet0_5": 2218512,
+    "mnasnet0_75": 3170208,
+    "mnasnet1_0": 4383312,
+    "mnasnet1_3": 6282256,
+    "shufflenet_v2_x0_5": 1366792,
+    "shufflenet_v2_x1_0": 2278604,
+    "shufflenet_v2_x1_5": 3503624,
+    "shufflenet_v2_x2_0": 7393996,
+    "mobilenet_v3_large": 5483032,
+    "mobilenet_v3_small": 2542856,
+    "efficientnet_b0": 5288548,
+    "efficientnet_b1": 7794184,
+    "efficientnet_b2": 9109994,
+    "efficientnet_b3": 12233232,
+    "efficientnet_b4": 19341616,
+    "efficientnet_b5": 30389784,
+    "efficientnet_b6": 43040704,
+    "efficientnet_b7": 66347960,
+    "efficientnet_v2_s": 21458488,
+    "efficientnet_v2_m": 54139356,
+    "efficientnet_v2_l": 118515272,
+    "regnet_x_400mf": 5495976,
+    "regnet_x_800mf": 7259656,
+    "regnet_x_1_6gf": 9190136,
+    "regnet_x_3_2gf": 15296552,
+    "regnet_x_8gf": 39572648,
+    "regnet_x_16gf": 54278536,
+    "regnet_x_32gf": 107811560,
+    "regnet_y_400mf": 4344144,
+    "regnet_y_800mf": 6432512,
+    "regnet_y_1_6gf": 11202430,
+    "regnet_y_3_2gf": 19436338,
+    "regnet_y_8gf": 39381472,
+    "regnet_y_16gf": 83590140,
+    "regnet_y_32gf": 145046770,
+    "regnet_y_128gf": 644812894,
+    "convnext_tiny": 28589128,
+    "convnext_small": 50223688,
+    "convnext_base": 88591464,
+    "convnext_large": 197767336,
+    "vit_b_16": 86567656,
+    "vit_b_32": 88224232,
+    "vit_l_16": 304326632,
+    "vit_l_32": 306535400,
+    "vit_h_14": 632045800,
+    "swin_t": 28288354,
+    "swin_s": 49606258,
+    "swin_b": 87768224,
+    "swin_v2_t": 28351570,
+    "swin_v2_s": 49737442,
+    "swin_v2_b": 87930848,
+    "maxvit_t": 30919624,
     "cifar_resnet20": 269722,
     "cifar_resnet32": 464154,
     "cifar_resnet44": 658586,
@@ -46,22 +106,71 @@ LAYERS = {
     "alexnet": "features.11",
     "vgg16": "features.29",
     "vgg19_bn": "features.51",
+    "googlenet": "inception5b",
+    "inception_v3": "Mixed_7c",
+    "densenet201": "relu",
     "resnet50": "layer4",
     "squeezenet1_1": "features",
     "mobilenet_v2": "features",
+    "mnasnet1_0": "layers",
+    "shufflenet_v2_x1_5": "conv5",
+    "mobilenet_v3_large": "features",
+    "efficientnet_b4": "features",
+    "regnet_y_8gf": "trunk_output",
+    "convnext_base": "features",
+    "vit_b_32": "encoder.layers.encoder_layer_11.ln_1",
+    "vit_h_14": "encoder.layers.encoder_layer_31.ln_1",
+    "swin_b": "norm",
+    "swin_v2_t": "norm",
+    "maxvit_t": "blocks.3",
     "cifar_resnet56": "layer3",
+}
+# Sides of the pictures where they are not 224.
+PICTURES = {
+    "inception_v3": 299,
+    "efficientnet_b1": 240,
+    "efficientnet_b2": 288,
+    "efficientnet_b3": 300,
+    "efficientnet_b4": 380,
+    "efficientnet_b5": 456,
+    "efficientnet_b6": 528,
+    "efficientnet_b7": 600,
+    "efficientnet_v2_s": 384,
+    "efficientnet_v2_m": 480,
+    "efficientnet_v2_l": 480,
+    "regnet_y_128gf": 384,
+    "swin_v2_t": 256,
+    "swin_v2_s": 256,
+    "swin_v2_b": 256,
 }
 # One small member of each family whose layers differ, and an image it is fast on.
 SMALL = [
     ("resnet18", (33, 40)),
     ("squeezenet1_1", (33, 40)),
     ("mobilenet_v2", (33, 40)),
+    ("shufflenet_v2_x0_5", (33, 40)),
+    ("mobilenet_v3_small", (33, 40)),
     ("cifar_resnet20", (12, 9)),
+    *tiny.SIZES.items(),
+]
+# And of the families that take seconds to compile: traced and lowered only.
+TRACED = [
+    *SMALL,
+    ("alexnet", (65, 71)),
+    ("vgg11_bn", (33, 40)),
+    ("resnext50_32x4d", (33, 40)),
+    ("googlenet", (33, 40)),
+    ("densenet121", (33, 40)),
+    ("inception_v3", (75, 80)),
+    ("mnasnet0_5", (33, 40)),
+    ("efficientnet_b0", (33, 40)),
+    ("regnet_y_400mf", (33, 40)),
+    ("convnext_tiny", (33, 40)),
 ]
 
 
 def abstract(name, **options):
-    return nnx.eval_shape(lambda: models.build(name, **options))
+    return nnx.eval_shape(lambda: (tiny if name in tiny.SIZES else models).build(name, **options))
 
 
 def filled(name, **options):
@@ -92,7 +201,7 @@ def test_counts_and_default_layer(name):
     assert layer in {".".join(map(str, path)) for path, _ in nnx.iter_modules(model)}
     assert layer == LAYERS.get(name, layer)
     preprocess = models.preprocess(name)
-    assert preprocess.size == (32 if name.startswith("cifar_") else 224)
+    assert preprocess.size == (32 if name.startswith("cifar_") else PICTURES.get(name, 224))
 
 
 @pytest.mark.parametrize("name", [name for name in models.names() if name.startswith(("alexnet", "vgg"))])
@@ -131,7 +240,7 @@ def test_bfloat16_is_near_float32(name, size):
     assert 0 < error < 0.1 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(("name", "size"), SMALL)
+@pytest.mark.parametrize(("name", "size"), TRACED)
 def test_the_compute_dtype_is_the_models(name, size):
     """Whatever the parameters' and the image's are."""
     for dtype in (jnp.float32, jnp.bfloat16):
@@ -140,9 +249,7 @@ def test_the_compute_dtype_is_the_models(name, size):
             assert output(model, (1, *size, 3), image).dtype == dtype
 
 
-@pytest.mark.parametrize(
-    ("name", "size"), [*SMALL, ("alexnet", (65, 71)), ("vgg11_bn", (33, 40)), ("resnext50_32x4d", (33, 40))]
-)
+@pytest.mark.parametrize(("name", "size"), TRACED)
 def test_exports_for_every_platform(name, size):
     """Lowered on this machine for CPU, GPU and TPU at once, gradient included."""
     graph, state = nnx.split(abstract(name))
@@ -182,9 +289,10 @@ def test_build():
     assert (kernels[0] != model.layer1[0].conv2.kernel[...]).any()  # of equal shape
 
 
-def test_graph_definitions_compare_by_value():
+@pytest.mark.parametrize("name", ["mobilenet_v2", *tiny.SIZES])
+def test_graph_definitions_compare_by_value(name):
     """So that a second model of the same architecture does not compile again."""
-    first, second = (nnx.graphdef(abstract("mobilenet_v2")) for _ in range(2))
+    first, second = (nnx.graphdef(abstract(name)) for _ in range(2))
     assert first == second
     assert hash(first) == hash(second)
 
@@ -204,6 +312,21 @@ def test_build_errors(options, words):
         models.build("squeezenet1_1", **options)
 
 
+def test_stochastic_depth_is_the_identity_until_it_trains():
+    """And then leaves out an image's whole branch, or scales it up."""
+    rate = 0.25
+    block = Block(8, rate=rate, rngs=nnx.Rngs(0), dtype=jnp.float32, param_dtype=jnp.float32)
+    block.layer_scale[...] = jnp.ones((8, 1, 1))
+    x = jnp.asarray(synthetic.image(2, 8, batch=64).reshape(64, 2, 3, 8))
+    added = np.asarray(block(x) - x)
+    training = nnx.view(block, deterministic=False)
+    training.stochastic_depth.rngs = nnx.Rngs(0).dropout.fork()
+    branch = np.asarray(training(x) - x)
+    kept = np.abs(branch).max((1, 2, 3)) > 0
+    assert 4 < (~kept).sum() < 32
+    np.testing.assert_allclose(branch[kept], added[kept] / (1 - rate), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("function", [models.build, models.default_layer, models.preprocess])
 def test_unknown_names(function):
     with pytest.raises(ValueError, match=r"no model 'resnet5'; did you mean 'resnet50'\?.*models\.names\(\)"):
@@ -212,11 +335,53 @@ def test_unknown_names(function):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("alexnet", (62, 80)), ("vgg11", (31, 40)), ("squeezenet1_0", (20, 50)), ("squeezenet1_1", (16, 50))],
+    [
+        ("alexnet", (62, 80)),
+        ("vgg11", (31, 40)),
+        ("squeezenet1_0", (20, 50)),
+        ("squeezenet1_1", (16, 50)),
+        ("googlenet", (14, 50)),
+        ("inception_v3", (74, 90)),
+        ("densenet121", (28, 50)),
+        ("convnext_tiny", (31, 40)),
+        ("swin_t", (3, 40)),
+    ],
 )
 def test_small_images_are_refused(name, size):
     with pytest.raises(ValueError, match="image is too small for this model"):
         output(abstract(name), (1, *size, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        (
+            "vit_b_16",
+            (256, 224),
+            "a 256x224 image does not fit the table of positions: this model takes 224x224 images only, 14x14 patches",
+        ),
+        (
+            "vit_b_32",
+            (224, 225),
+            "a 224x225 image does not divide into patches of 32x32: .* 224x224 images only",
+        ),
+        ("vit_h_14", (518, 518), "518x518 image does not fit .* 224x224 images only, 16x16 patches of 14x14"),
+        ("maxvit_t", (448, 448), "takes 224x224 images only.*; got 448x448"),
+        ("maxvit_t", (224, 192), "takes 224x224 images only.*; got 224x192"),
+    ],
+)
+def test_transformers_of_one_size_name_it(name, size, words):
+    with pytest.raises(ValueError, match=words):
+        output(abstract(name), (1, *size, 3))
+
+
+@pytest.mark.parametrize("name", ["vit_b_32", "swin_t", "maxvit_t"])
+def test_transformers_refuse_other_inputs_too(name):
+    model = abstract(name)
+    with pytest.raises(ValueError, match=r"expected a batch \(B, H, W, 3\)"):
+        output(model, (1, 3, 224, 224))
+    with pytest.raises(TypeError, match="got uint8"):
+        output(model, (1, 224, 224, 3), jnp.uint8)
 
 
 def test_other_inputs_are_refused():

@@ -35,6 +35,22 @@ def test_equals_torchvision(size):
     np.testing.assert_allclose(PREPARE(picture), expected.permute(1, 2, 0).numpy(), rtol=0, atol=1e-6)
     squeezed = transforms.Resize((224, 224))(picture)
     np.testing.assert_array_equal(PREPARE.view(picture, crop=False), np.asarray(squeezed))
+    bicubic = transforms.Resize(232, transforms.InterpolationMode.BICUBIC)(picture)
+    expected = np.asarray(transforms.CenterCrop(224)(bicubic))
+    np.testing.assert_array_equal(models.preprocess("swin_t").view(picture), expected)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["efficientnet_b3", "efficientnet_v2_l", "convnext_tiny"])
+@pytest.mark.parametrize("size", [(375, 500), (201, 31)])
+def test_every_recipe_equals_torchvisions(name, size):
+    """Of another size, interpolation, mean or deviation than ResNet's."""
+    import _torchvision
+
+    picture = Image.fromarray(noise(*size))
+    transform = _torchvision.load().models.get_model_weights(name).DEFAULT.transforms()
+    expected = transform(picture).permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(models.preprocess(name)(picture), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parity
@@ -59,10 +75,14 @@ def test_equals_torchvision_on_real_pictures(data):
 def test_equals_the_published_checkpoints(name):
     import _torchvision
 
-    entry = _torchvision.load().models.get_model_weights(name)["IMAGENET1K_V1"]
+    weights = _torchvision.load().models.get_model_weights(name)
+    # Two have weights under other names only; these are of the sizes they are built for.
+    named = {"vit_h_14": "IMAGENET1K_SWAG_LINEAR_V1", "regnet_y_128gf": "IMAGENET1K_SWAG_E2E_V1"}
+    entry = weights[named.get(name, "IMAGENET1K_V1")]
     ours, theirs = models.preprocess(name), entry.transforms()
     assert ([ours.resize], [ours.size]) == (theirs.resize_size, theirs.crop_size)
     assert (list(ours.mean), list(ours.std)) == (theirs.mean, theirs.std)
+    assert ours.interpolation.name.lower() == theirs.interpolation.value
 
 
 def test_values():

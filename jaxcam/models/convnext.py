@@ -1,0 +1,88 @@
+"""ConvNeXt (Liu et al., 2022, arXiv:2201.03545) as in torchvision."""
+
+from functools import partial
+
+import jax.numpy as jnp
+from flax import nnx
+
+from ._architecture import Architecture
+from ._conv import Conv
+from ._layers import Flatten, Gelu, LayerNorm, Linear, Permute, Sequential, stochastic_depth
+from ._pool import AdaptiveAvgPool
+from ._preprocess import Preprocess
+
+_norm = partial(LayerNorm, epsilon=1e-6)
+
+
+class Block(nnx.Module):
+    """Filter each channel by itself, then mix the channels of each position; `rate` is of the stochastic depth."""
+
+    def __init__(self, channels: int, *, rate: float, rngs, dtype, param_dtype):
+        options = {"rngs": rngs, "dtype": dtype, "param_dtype": param_dtype}
+        self.block = Sequential(
+            [
+                Conv(channels, channels, 7, padding=3, groups=channels, **options),
+                Permute(),
+                _norm(channels, **options),
+                Linear(channels, 4 * channels, **options),
+                Gelu(),
+                Linear(4 * channels, channels, **options),
+                Permute(),
+            ]
+        )
+        # In torch's shape, so that a checkpoint's array is taken as it is.
+        self.layer_scale = nnx.Param(jnp.full((channels, 1, 1), 1e-6, param_dtype))
+        self.stochastic_depth = stochastic_depth(rate)
+
+    def __call__(self, x):
+        y = self.block(x)
+        y = y * self.layer_scale[...].astype(y.dtype).reshape(1, 1, 1, -1)
+        return x + self.stochastic_depth(y)
+
+
+class ConvNeXt(nnx.Module):
+    """`depths`, `widths`: blocks and channels of the stages; `rate`: stochastic depth of the last block."""
+
+    def __init__(
+        self, *, depths: tuple[int, ...], widths: tuple[int, ...], rate: float, num_classes: int, **options
+    ):
+        inputs = widths[0]
+        layers = [Sequential([Conv(3, inputs, 4, stride=4, **options), _norm(inputs, **options)])]
+        count, last = 0, sum(depths) - 1
+        for depth, width in zip(depths, widths, strict=True):
+            if width != inputs:
+                layers.append(
+                    Sequential([_norm(inputs, **options), Conv(inputs, width, 2, stride=2, **options)])
+                )
+                inputs = width
+            rates = [rate * (count + index) / last for index in range(depth)]
+            layers.append(Sequential([Block(width, rate=each, **options) for each in rates]))
+            count += depth
+        self.features = Sequential(layers)
+        self.avgpool = AdaptiveAvgPool(1)
+        self.classifier = Sequential(
+            [_norm(inputs, **options), Flatten(), Linear(inputs, num_classes, **options)]
+        )
+
+    def __call__(self, x):
+        return self.classifier(self.avgpool(self.features(x)))
+
+
+def _architecture(depth: int, width: int, *, rate: float, resize: int) -> Architecture:
+    """`depth`: blocks of the third stage; `width`: channels of the first, which every stage doubles."""
+    options = {
+        "depths": (3, 3, depth, 3),
+        "widths": tuple(width * 2**stage for stage in range(4)),
+        "rate": rate,
+    }
+    return Architecture(
+        model=ConvNeXt, options=options, layer="features", preprocess=Preprocess(resize=resize, size=224)
+    )
+
+
+ARCHITECTURES = {
+    "convnext_tiny": _architecture(9, 96, rate=0.1, resize=236),
+    "convnext_small": _architecture(27, 96, rate=0.4, resize=230),
+    "convnext_base": _architecture(27, 128, rate=0.5, resize=232),
+    "convnext_large": _architecture(27, 192, rate=0.5, resize=232),
+}
