@@ -51,7 +51,8 @@ def combine(
     if not recipe.cut:
         return fused
     cut = jnp.where(order.count > 1, scissors, 0) * groups.masks[order.scissors]
-    base = _display.normalise(jax.nn.relu(fused)) * (1 - cut)
+    positive = jnp.where(jnp.any(fused > 0), jax.nn.relu(fused), fused)  # signed channels may add up to none
+    base = _display.normalise(positive) * (1 - cut)
     return base if knee is None else base / (base + knee)
 
 

@@ -44,7 +44,8 @@ def clustercam(
 
     - "weighted": `Σ_j s_j M_j`; "members": `Σ_j s_j Σ_(k in j) A_k`, the clusters' own channels instead of masks.
     - "weighted-cut", "members-cut": that map, cut by the scissors: `B = N(relu(map)) ⊙ (1 - λ M_scissors)`, then
-      brightened without a change of order, `B / (B + κ)`.
+      brightened without a change of order, `B / (B + κ)`. Of a map that is nowhere above 0, as signed channels may
+      give, `B` has `N(map)` instead.
     - "hard": `M_base - λ M_scissors`; "score-weighted": `v M_base - λ (1 - v) M_scissors`, `v = s_base`.
     - "soft": `α = softmax(s / τ)`; `Σ α_j M_j` over `α_j ≥ 1/m`, minus λ times the same over the others.
 

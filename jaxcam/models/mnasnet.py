@@ -1,5 +1,7 @@
 """MNASNet-B1 (Tan et al., 2019, arXiv:1807.11626) as in torchvision."""
 
+from functools import partial
+
 from flax import nnx
 
 from ._architecture import Architecture
@@ -17,6 +19,8 @@ STAGES = (
     (6, 320, 3, 1, 1),
 )
 
+Norm = partial(BatchNorm, momentum=0.9997)
+
 
 class InvertedResidual(nnx.Module):
     """Widen by a 1x1 kernel, filter each channel by itself, narrow by a 1x1 kernel without activation."""
@@ -25,12 +29,12 @@ class InvertedResidual(nnx.Module):
         width = inputs * expansion
         self.layers = Sequential(
             [
-                *ConvNormActivation(inputs, width, 1, activation=Relu, **options),
+                *ConvNormActivation(inputs, width, 1, activation=Relu, norm=Norm, **options),
                 *ConvNormActivation(
-                    width, width, kernel, stride=stride, groups=width, activation=Relu, **options
+                    width, width, kernel, stride=stride, groups=width, activation=Relu, norm=Norm, **options
                 ),
                 Conv(width, outputs, 1, bias=False, **options),
-                BatchNorm(outputs, **options),
+                Norm(outputs, **options),
             ]
         )
         self.residual = stride == 1 and inputs == outputs
@@ -45,10 +49,10 @@ class MNASNet(nnx.Module):
     def __init__(self, *, scale: float, num_classes: int, **options):
         stem, inputs = _scaled(32, scale), _scaled(16, scale)
         layers: list[nnx.Module] = [
-            *ConvNormActivation(3, stem, 3, stride=2, activation=Relu, **options),
-            *ConvNormActivation(stem, stem, 3, groups=stem, activation=Relu, **options),
+            *ConvNormActivation(3, stem, 3, stride=2, activation=Relu, norm=Norm, **options),
+            *ConvNormActivation(stem, stem, 3, groups=stem, activation=Relu, norm=Norm, **options),
             Conv(stem, inputs, 1, bias=False, **options),
-            BatchNorm(inputs, **options),
+            Norm(inputs, **options),
         ]
         for expansion, width, kernel, count, first_stride in STAGES:
             outputs, blocks = _scaled(width, scale), []
@@ -59,7 +63,7 @@ class MNASNet(nnx.Module):
                 )
                 inputs = outputs
             layers.append(Sequential(blocks))
-        layers += ConvNormActivation(inputs, 1280, 1, activation=Relu, **options)
+        layers += ConvNormActivation(inputs, 1280, 1, activation=Relu, norm=Norm, **options)
         self.layers = Sequential(layers)
         self.classifier = Sequential([dropout(0.2), Linear(1280, num_classes, **options)])
 

@@ -166,6 +166,17 @@ def test_one_cluster_has_no_scissors(merge):
     np.testing.assert_allclose(raw, expected, atol=1e-12)
 
 
+def test_a_map_that_is_nowhere_above_zero_is_cut_by_its_own_range():
+    """Of channels that are negative everywhere: what is least is its zero, and it still tells positions apart."""
+    probe, picture, A, _ = halved()
+    features, head = probe.parameters
+    below = jaxcam.probe(split=(lambda x: -1 - features(x), lambda a: head(-1 - a)))
+    options = {"clusters": 1, "score": "softmax", "knee": None}
+    raw = np.asarray(jaxcam.clustercam(below, picture, 1, merge="members-cut", **options))
+    assert raw.std() > 0.1
+    np.testing.assert_allclose(raw, unit((-1 - channels(A)).sum(axis=0)), atol=1e-12)
+
+
 def test_fewer_distinct_channels_than_clusters():
     probe, picture, _A, _ = halved(K=3)
     features, head = probe.parameters
