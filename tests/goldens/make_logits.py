@@ -19,13 +19,7 @@ from jaxcam import models
 
 FILE = Path(__file__).with_name("logits.npz")
 CLASSES = 32
-LEFT_OUT = {
-    "cifar_resnet1202",  # with random weights the sum of its 600 blocks overflows
-    "regnet_y_128gf",  # the code of the others, larger: up to 640 million parameters to draw
-    "vit_l_16",
-    "vit_l_32",
-    "vit_h_14",
-}
+LEFT_OUT = {"cifar_resnet1202"}  # with random weights the sum of its 600 blocks overflows
 
 
 def main() -> None:
