@@ -69,9 +69,7 @@ def row(name: str) -> dict:
     state = synthetic.weights(reference.shapes(name, CLASSES))
     model = converters.from_torch(abstract, state)
     again = converters.to_torch(model)
-    kept = {
-        key: value for key, value in state.items() if not key.startswith(("aux1.", "aux2.", "AuxLogits."))
-    }
+    kept = {key: value for key, value in state.items() if not key.startswith(AUXILIARY)}
     about["arrays"] = len(kept)
     about["bit_exact"] = again.keys() == kept.keys() and all(
         again[key].tobytes() == value.tobytes() for key, value in kept.items()
