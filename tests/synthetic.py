@@ -11,11 +11,14 @@ from flax import nnx
 
 import converters
 
-# Gates halve a map in every block, so that in the end no logit would depend on the image. What these networks, which
-# have such a gate, need in the kernels that lead through: in the blocks, or in those that nothing leads around.
+# Gates halve a map in every block, so that in the end no logit would depend on the image: the kernels that lead
+# through, in the blocks or in those that nothing leads around, need more. Blocks that something leads around add up, a
+# hundred of them until rounding is all there is: their kernels need less.
+_FIRST, _REST = r"features\.\d+\.0\.block\.", r"features\.\d+\.[1-9]\d*\.block\."
 _GAINS = {
-    "features.4.block.2.fc1.weight": (r"features\.\d+\.block\.", 1.25),  # MobileNetV3
-    "features.1.0.block.1.fc1.weight": (r"features\.\d+\.0\.block\.", 1.5),  # EfficientNet, but not V2
+    "features.4.block.2.fc1.weight": {r"features\.\d+\.block\.": 1.25},  # MobileNetV3
+    "features.1.0.block.1.fc1.weight": {_FIRST: 1.5, _REST: 0.8},  # EfficientNet
+    "features.4.0.block.2.fc1.weight": {_FIRST: 1.25, _REST: 0.7},  # EfficientNetV2
 }
 
 
@@ -24,16 +27,17 @@ def weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
     An array is drawn by `np.random.default_rng(zlib.crc32(name))`, evenly between two bounds:
     a kernel (two axes or more) between ±gain * sqrt(6 / fan_in), where a gain of 1 keeps the size of activations
-    through a ReLU, and some kernels between gates have more;
+    through a ReLU, and some kernels between gates have more or less;
     a batch norm's weight between 0.5 and 1, its running_var between 0.5 and 1.5;
     a transformer's tokens and positions between ±1, its `logit_scale` between 2 and 3;
     biases and running means between ±0.1. `num_batches_tracked` is 0, `relative_position_index` is what it must be.
     """
-    pattern, gain = next((rule for gate, rule in _GAINS.items() if gate in shapes), (r"$", 1.0))
-    return {
-        name: _array(name, tuple(shape), gain if re.match(pattern, name) else 1.0)
-        for name, shape in shapes.items()
-    }
+    gains: Mapping[str, float] = next((rules for gate, rules in _GAINS.items() if gate in shapes), {})
+
+    def gain(name: str) -> float:
+        return next((each for pattern, each in gains.items() if re.match(pattern, name)), 1.0)
+
+    return {name: _array(name, tuple(shape), gain(name)) for name, shape in shapes.items()}
 
 
 def _array(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
