@@ -5,7 +5,10 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,10 +51,17 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         ValueError: no checkpoint, a damaged one, or one that holds more than arrays. It names the file.
     """
     path = Path(path)
+    with told(path):
+        return state_dict(reader(path)(path))
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turns what reading `path` runs into where it is no checkpoint, or a damaged one, into the errors of `read`."""
     if not path.exists():
         raise FileNotFoundError(f"no checkpoint at {path.absolute()}")
     try:
-        return state_dict(_reader(path)(path))
+        yield
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged or cut short: {error}") from error
     except OSError as error:
@@ -62,7 +72,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _reader(path: Path):
+def reader(path: Path) -> Callable[[Path], Any]:
+    """The function that reads the format of `path`."""
     if path.is_dir():
         return read_orbax
     with path.open("rb") as file:
