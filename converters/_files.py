@@ -52,8 +52,8 @@ def load(
     Raises:
         ValueError: no such architecture or entry, or the checkpoint is not of it: one error lists what differs and
             says which architecture it looks like.
-        FileNotFoundError, ImportError: as `read`.
-        ConnectionError: as `fetch`.
+        FileNotFoundError: as `read`.
+        ConnectionError, ImportError: as `fetch`.
     """
     from jaxcam import models
 

@@ -36,7 +36,7 @@ _KNOWN = "torch's .pth, .pt, .th and .bin, .safetensors, .npz and orbax folders"
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint, by name.
 
-    torch files are read without torch (those from before torch 1.6 excepted), and nothing in them runs. A
+    torch files are read without torch, those from before torch 1.6 too, and nothing in them runs. A
     training script's dict is opened and the prefixes `module.`, `model.` and `_orig_mod.` are taken off.
 
     Args:
@@ -47,7 +47,6 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: nothing is there.
-        ImportError: a torch file from before torch 1.6, and torch is not installed.
         ValueError: no checkpoint, a damaged one, or one that holds more than arrays. It names the file.
     """
     path = Path(path)

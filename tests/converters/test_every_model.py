@@ -116,8 +116,6 @@ def test_another_variant_or_number_of_classes_is_said(name, other):
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_real_checkpoints(data, name):
     path = data / "weights" / CHECKPOINTS[name]
-    if path.suffix == ".th":
-        pytest.importorskip("torch", reason="files from before torch 1.6 need torch")
     state = converters.read(path)
     again = converters.to_torch(converters.load(name, path))
     for key, value in state.items():

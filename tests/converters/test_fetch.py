@@ -232,7 +232,6 @@ def test_tags_are_of_entries_that_exist():
 
 @pytest.mark.realdata
 def test_a_real_checkpoint(data):
-    pytest.importorskip("torch", reason="files from before torch 1.6 need torch")
     name = "cifar_resnet56"
     file = PUBLISHED[name]["CIFAR10"]
     path = data / "weights" / f"cifar10_{file}"
