@@ -122,6 +122,7 @@ def test_cut_files_are_named(tmp_path):
             converters.read(path)
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # Python's own, of a damaged string
 def test_damaged_files_give_nothing_but_value_errors(tmp_path):
     path = write(tmp_path / "a.pth", {"state_dict": SAVED, "epoch": 3}, {"7": X})
     content = path.read_bytes()
