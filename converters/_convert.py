@@ -1,21 +1,24 @@
 """A torch state_dict into a model, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Sharding
 
 from ._fit import fit, message, weights
 from ._layout import Leaf, buffers, leaves
 from ._names import state_dict as plain
 
 Model = TypeVar("Model", bound=nnx.Module)
+# one for all arrays, or (name in torch's spelling, shape in the model) -> one
+Shardings = Sharding | Callable[[str, tuple[int, ...]], Sharding]
 
 
-def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
+def from_torch(model: Model, state_dict: Mapping[str, Any], *, sharding: Shardings | None = None) -> Model:
     """A copy of `model` that holds the weights of `state_dict`.
 
     Every array of the model must be in the state_dict, once and in its shape, and the state_dict must be used
@@ -28,13 +31,17 @@ def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
             will do. It is left as it is.
         state_dict: names in torch's spelling; numpy, jax or torch arrays in torch's layout. As in `read`, it
             may lie in a training script's dict and have the prefixes `module.`, `model.` or `_orig_mod.`.
+        sharding: where the arrays go, by default the default device: a `jax.sharding.Sharding` for all, or a
+            function (name as in the state_dict, shape as in the model) -> one for each. A device gets its own part
+            of an array alone.
 
     Returns:
         A new model, its arrays in the dtypes of `model`'s.
 
     Raises:
         ValueError: the names or shapes differ (one error lists all that do), or an array holds values that
-            are not finite, do not fit the model's dtype or are not what follows from the architecture.
+            are not finite, do not fit the model's dtype or are not what follows from the architecture; or an
+            array does not divide as its sharding says.
     """
     targets = {leaf.key: leaf for leaf in leaves(model)}
     fixed = buffers(model)
@@ -47,7 +54,9 @@ def from_torch(model: Model, state_dict: Mapping[str, Any]) -> Model:
     for key, value in fixed.items():
         if not np.array_equal(arrays[key], value):
             raise ValueError(f"{key} differs from the one that follows from the architecture")
-    values = {leaf.path: _value(key, leaf, arrays[key]) for key, leaf in targets.items()}
+    values = {
+        leaf.path: _placed(key, _value(key, leaf, arrays[key]), sharding) for key, leaf in targets.items()
+    }
     return _filled(model, values)
 
 
@@ -65,7 +74,7 @@ def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _value(key: str, leaf: Leaf, x: np.ndarray) -> jax.Array:
+def _value(key: str, leaf: Leaf, x: np.ndarray) -> np.ndarray:
     dtype = leaf.variable.dtype
     if jnp.issubdtype(dtype, jnp.floating) and not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"{key} is of {x.dtype}, the model's of {dtype}: is the checkpoint quantised?")
@@ -76,7 +85,20 @@ def _value(key: str, leaf: Leaf, x: np.ndarray) -> jax.Array:
         raise ValueError(
             f"{key} holds {count} values that are not finite" if count else f"{key} overflows {dtype}"
         )
-    return jnp.asarray(y)  # may share y's memory, which is no longer the caller's: astype copies
+    return y
+
+
+def _placed(key: str, y: np.ndarray, sharding: Shardings | None) -> jax.Array:
+    """`y` on its devices; it may share y's memory, which is no longer the caller's: astype copied."""
+    if sharding is None:
+        return jnp.asarray(y)
+    where = sharding if isinstance(sharding, Sharding) else sharding(key, y.shape)
+    if not isinstance(where, Sharding):
+        raise TypeError(f"the sharding of {key} must be a jax.sharding.Sharding, got {type(where).__name__}")
+    try:
+        return jax.make_array_from_callback(y.shape, where, lambda index: y[index])
+    except ValueError as error:
+        raise ValueError(f"{key}, {y.shape}, does not divide as its sharding says: {error}") from error
 
 
 def _filled(model: Model, values: Mapping[tuple, jax.Array]) -> Model:

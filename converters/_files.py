@@ -1,6 +1,5 @@
 """Loads a model from a checkpoint, and saves one."""
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -9,8 +8,10 @@ from typing import Any
 
 from flax import nnx
 
-from ._convert import from_torch, to_torch
-from ._fit import fit, shapes, weights
+from ._convert import Shardings, from_torch, to_torch
+from ._fetch import fetch
+from ._fit import fit, image_size, shapes, weights
+from ._metadata import describe, metadata
 from ._npz import write_npz
 from ._orbax import MARK, write_orbax
 from ._read import read
@@ -20,39 +21,63 @@ _WRITERS = {".npz": write_npz, ".safetensors": write_safetensors, "": write_orba
 
 
 def load(
-    name: str, path: str | os.PathLike[str], *, num_classes: int | None = None, dtype: Any = None
+    name: str,
+    path: str | os.PathLike[str],
+    *,
+    num_classes: int | None = None,
+    dtype: Any = None,
+    sharding: Shardings | None = None,
 ) -> nnx.Module:
     """The architecture `name` with the weights of a checkpoint.
 
+    A published checkpoint is downloaded once, into `$JAXCAM_CACHE` (else `$XDG_CACHE_HOME/jaxcam`, else
+    `~/.cache/jaxcam`), and needs no network after that; what torch has downloaded is found too. On a machine without a
+    network, put the file where the error says, or name a mirror in `$JAXCAM_WEIGHTS_URL`. `fetch` says more.
+
     Args:
         name: one of `jaxcam.models.names()`.
-        path: anything that `read` reads.
+        path: anything that `read` reads; or "DEFAULT" or another of torchvision's entries ("IMAGENET1K_V2", ...), or
+            "hf://timm/resnet50.tv_in1k" on the Hugging Face Hub. `jaxcam.models.preprocess(name, weights=...)` is the
+            preprocessing of an entry.
         num_classes: length of the output; by default that of the checkpoint.
         dtype: floating point type of the parameters and of the computation; by default float32.
+        sharding: where the arrays go, by default the default device: a `jax.sharding.Sharding` for all, or a
+            function (name in torch's spelling, shape in the model) -> one for each. Devices get their parts straight
+            from the host's memory.
 
     Returns:
-        A model in eval mode, as `jaxcam.models.build` gives.
+        A model in eval mode, as `jaxcam.models.build` gives; a vision transformer for the image size of the
+        checkpoint's table of positions.
 
     Raises:
-        ValueError: no such architecture, or the checkpoint is not of it: one error lists what differs and
+        ValueError: no such architecture or entry, or the checkpoint is not of it: one error lists what differs and
             says which architecture it looks like.
-        FileNotFoundError, ImportError: as `read`.
+        FileNotFoundError: as `read`.
+        ConnectionError, ImportError: as `fetch`.
     """
     from jaxcam import models
 
-    def abstract(classes: int | None) -> nnx.Module:
-        options = {} if dtype is None else {"dtype": dtype, "param_dtype": dtype}
-        return nnx.eval_shape(lambda: models.build(name, num_classes=classes, rngs=nnx.Rngs(0), **options))
+    def abstract(**options: Any) -> nnx.Module:
+        kinds = {} if dtype is None else {"dtype": dtype, "param_dtype": dtype}
+        return nnx.eval_shape(lambda: models.build(name, **options, **kinds))
 
-    model = abstract(num_classes)
+    options: dict[str, Any] = {"num_classes": num_classes}
+    model = abstract(**options)
+    path = fetch(name, path).path
+    stated = metadata(path).get("architecture", name)
+    if stated != name and stated in models.names():
+        raise ValueError(f"{path} as {name}: its metadata says that it is of {stated}")
     arrays = read(path)
+    if (size := image_size(model, arrays)) is not None:
+        options["image_size"] = size
+        model = abstract(**options)
     if num_classes is None:
         wanted = shapes(model)
         found = fit(wanted, {key: value.shape for key, value in weights(arrays, wanted).items()})
         if found.classes:
-            model = abstract(found.classes[0])
+            model = abstract(**options | {"num_classes": found.classes[0]})
     try:
-        return from_torch(model, arrays)
+        return from_torch(model, arrays, sharding=sharding)
     except ValueError as error:
         raise ValueError(f"{path} as {name}: {error}") from error
 
@@ -89,11 +114,11 @@ def save(
         raise FileExistsError(f"{path} exists; overwrite=True replaces it")
     if path.is_dir() and not (path / MARK).is_file():
         raise FileExistsError(f"{path} is a folder that orbax did not write: not replaced")
-    metadata = _metadata(name, None if source is None else Path(source))
+    described = describe(name, None if source is None else Path(source))
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        _WRITERS[path.suffix](scratch / path.name, to_torch(model), metadata)
+        _WRITERS[path.suffix](scratch / path.name, to_torch(model), described)
         if path.exists() and (
             path.is_dir() or (scratch / path.name).is_dir()
         ):  # only files replace each other
@@ -101,15 +126,3 @@ def save(
         (scratch / path.name).replace(path)
     finally:
         shutil.rmtree(scratch)
-
-
-def _metadata(name: str, source: Path | None) -> dict[str, Any]:
-    import jaxcam
-
-    metadata = {"architecture": name, "jaxcam": jaxcam.__version__}
-    if source is not None:
-        metadata["source"] = source.name
-        if source.is_file():
-            with source.open("rb") as file:
-                metadata["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return metadata

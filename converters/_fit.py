@@ -1,5 +1,6 @@
 """How well a state_dict fits a model, and what to say where it does not."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -49,6 +50,16 @@ def weights(state_dict: Mapping, wanted: Iterable[str]) -> dict:
         for key, value in state_dict.items()
         if not key.endswith("num_batches_tracked") and not key.startswith(tuple(unused))
     }
+
+
+def image_size(model: nnx.Module, state_dict: Mapping) -> int | None:
+    """The image size that a vision transformer's checkpoint is for, where `model` is for another."""
+    table, patch = state_dict.get("encoder.pos_embedding"), getattr(model, "patch", None)
+    if table is None or patch is None or len(table.shape) != 3:
+        return None
+    side = math.isqrt(max(table.shape[1] - 1, 0))  # one row for each patch of the square, one for the class
+    size = side * patch
+    return size if side and size != getattr(model, "image_size", size) else None
 
 
 def fit(wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> Fit:

@@ -7,6 +7,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ._timm import respell
+
 _NESTS = ("state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "model.", "_orig_mod.")  # of DataParallel, of a trainer's class, of torch.compile
 _DENSENET = re.compile(
@@ -20,7 +22,8 @@ def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
     """The arrays of `checkpoint` under their plain names.
 
     A training script's dict (`{"state_dict": ..., "epoch": ...}`) is opened; what stands beside the
-    state_dict is dropped. A prefix that all keys share (`module.`, `model.`, `_orig_mod.`) is taken off.
+    state_dict is dropped. A prefix that all keys share (`module.`, `model.`, `_orig_mod.`) is taken off. What timm
+    spells in its own way gets torchvision's names.
 
     Raises ValueError when there is no state_dict, more than one, or something in it that is no array.
     """
@@ -40,7 +43,7 @@ def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
     found = {key: as_array(key, value) for key, value in checkpoint.items()}
     while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in found)), None):
         found = {key.removeprefix(prefix): value for key, value in found.items()}
-    return {_today(key): value for key, value in found.items()}
+    return respell({_today(key): value for key, value in found.items()})
 
 
 def _today(key: str) -> str:

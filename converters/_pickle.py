@@ -54,6 +54,8 @@ def interpret(
                 stack.append(argument)
             case "BINUNICODE" | "SHORT_BINUNICODE" | "BINBYTES" | "SHORT_BINBYTES":
                 stack.append(argument)
+            case "BINSTRING" | "SHORT_BINSTRING":  # Python 2's
+                stack.append(argument)
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]
             case "MEMOIZE":

@@ -5,7 +5,10 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +36,7 @@ _KNOWN = "torch's .pth, .pt, .th and .bin, .safetensors, .npz and orbax folders"
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint, by name.
 
-    torch files are read without torch (those from before torch 1.6 excepted), and nothing in them runs. A
+    torch files are read without torch, those from before torch 1.6 too, and nothing in them runs. A
     training script's dict is opened and the prefixes `module.`, `model.` and `_orig_mod.` are taken off.
 
     Args:
@@ -44,14 +47,20 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: nothing is there.
-        ImportError: a torch file from before torch 1.6, and torch is not installed.
         ValueError: no checkpoint, a damaged one, or one that holds more than arrays. It names the file.
     """
     path = Path(path)
+    with told(path):
+        return state_dict(reader(path)(path))
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turns what reading `path` runs into where it is no checkpoint, or a damaged one, into the errors of `read`."""
     if not path.exists():
         raise FileNotFoundError(f"no checkpoint at {path.absolute()}")
     try:
-        return state_dict(_reader(path)(path))
+        yield
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged or cut short: {error}") from error
     except OSError as error:
@@ -62,7 +71,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _reader(path: Path):
+def reader(path: Path) -> Callable[[Path], Any]:
+    """The function that reads the format of `path`."""
     if path.is_dir():
         return read_orbax
     with path.open("rb") as file:

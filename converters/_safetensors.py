@@ -18,6 +18,17 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(str(error)) from error
 
 
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """Raises ValueError for a damaged file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping) -> None:
     """The arrays must be contiguous; `metadata` goes into the header."""
     from safetensors.numpy import save

@@ -62,7 +62,10 @@ def model(*, several: bool = False) -> Callable:
 
 
 def weights(*, several: bool = False) -> Callable:
-    text = "Its checkpoint: .pth, .safetensors, .npz or an orbax folder."
+    text = (
+        "Its checkpoint: .pth, .safetensors, .npz or an orbax folder; or a published one, downloaded once: DEFAULT, "
+        "IMAGENET1K_V2, ... or hf://timm/resnet50.tv_in1k."
+    )
     return chosen("--weights", several=several, required=True, type=FOLDER_OR_FILE, metavar="FILE", help=text)
 
 

@@ -43,6 +43,7 @@ class Job(NamedTuple):
 def prepare(
     *,
     load: Callable[..., nnx.Module],
+    fetch: Callable[[str, Path], Any],
     pictures: Sequence[Path],
     model: Sequence[str],
     weights: Sequence[Path],
@@ -79,7 +80,6 @@ def prepare(
             f"--layer is given for each model or for none: got {len(layer)} for {len(model)} models"
         )
     layers = layer or [models.default_layer(name) for name in model]
-    preprocesses = [models.preprocess(name) for name in model]
     chosen = _methods(method)
     options = _options(chosen, option)
     metrics = _metrics(metric, boxes)
@@ -95,7 +95,9 @@ def prepare(
 
     subjects = []
     names = _distinct(model, weights, layers)
-    for name, kind, file, where, preprocess in zip(names, model, weights, layers, preprocesses, strict=True):
+    for name, kind, given, where in zip(names, model, weights, layers, strict=True):
+        file, entry = fetch(kind, given)
+        preprocess = models.preprocess(kind, weights=entry)
         looker = probe(load(kind, file, dtype=jnp.dtype(dtype)), where)
         image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
         (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape

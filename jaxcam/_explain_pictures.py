@@ -34,6 +34,7 @@ class Job(NamedTuple):
 def prepare(
     *,
     load: Callable[..., nnx.Module],
+    fetch: Callable[[str, Path], Any],
     pictures: Sequence[Path],
     model: str,
     weights: Path,
@@ -57,7 +58,6 @@ def prepare(
         ValueError: a name or value that does not exist (the message says what does), or a folder in use.
         OSError: a file that cannot be read, or a folder that cannot be written.
     """
-    preprocess = models.preprocess(model)
     layer = layer or models.default_layer(model)
     choose("method", method, METHODS, show=99)
     options = dict(parse_option(METHODS[method], text) for text in option)
@@ -65,6 +65,8 @@ def prepare(
     check_folder(out, overwrite)
     found = find(pictures, out=out)
 
+    weights, entry = fetch(model, weights)
+    preprocess = models.preprocess(model, weights=entry)
     looker = probe(load(model, weights, dtype=jnp.dtype(dtype)), layer)
     image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
     (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape

@@ -76,7 +76,7 @@ def explain(size: str | None, raw: bool, **given) -> None:
         from . import _explain_pictures
 
         job = _explain_pictures.prepare(
-            load=converters.load, stored="raw" if raw else size or "image", **given
+            load=converters.load, fetch=converters.fetch, stored="raw" if raw else size or "image", **given
         )
     end(lambda: _explain_pictures.carry_out(job), batch=job.gallery.batch, covered="the index covers")
 
@@ -146,19 +146,13 @@ def evaluate(**given) -> None:
 
         from . import _evaluate_pictures
 
-        job = _evaluate_pictures.prepare(load=converters.load, **given)
+        job = _evaluate_pictures.prepare(load=converters.load, fetch=converters.fetch, **given)
     end(lambda: _evaluate_pictures.carry_out(job), batch=job.protocol.batch, covered="the files cover")
 
 
 @main.command()
 @click.argument("name")
-@click.option(
-    "--weights",
-    required=True,
-    type=FOLDER_OR_FILE,
-    metavar="FILE",
-    help="A checkpoint: .pth, .safetensors, .npz or an orbax folder.",
-)
+@options.weights()
 @click.option(
     "--out",
     required=True,
@@ -174,6 +168,7 @@ def convert(name: str, weights: Path, out: Path, overwrite: bool) -> None:
 
         if out.exists() and not overwrite:
             raise ValueError(f"{out} exists: choose another name, or pass --overwrite")
+        weights = converters.fetch(name, weights).path
         model = converters.load(name, weights)
         converters.save(model, out, name=name, source=weights, overwrite=overwrite)
     click.echo(f"{weights} -> {out}")

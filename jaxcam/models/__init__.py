@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ._preprocess import Preprocess
+from ._recipes import recipe
 from ._registry import TABLE, find
 
 __all__ = ["build", "default_layer", "names", "preprocess"]
@@ -20,6 +21,7 @@ def build(
     name: str,
     *,
     num_classes: int | None = None,
+    image_size: int | None = None,
     rngs: nnx.Rngs | None = None,
     dtype: Any = jnp.float32,
     param_dtype: Any = jnp.float32,
@@ -31,6 +33,7 @@ def build(
     Args:
         name: one of `names()`.
         num_classes: length of the output, by default that of the published checkpoint (1000, CIFAR 10).
+        image_size: sides in pixels of the images a vision transformer (vit_...) has positions for; by default 224.
         rngs: seeds the parameters, by default `nnx.Rngs(0)`.
         dtype: of the computation and the logits, whatever the image's is: float32, bfloat16, float16.
         param_dtype: of the stored parameters. Running statistics stay float32.
@@ -40,12 +43,24 @@ def build(
         another rank or channel count or too small for its pools, and TypeError for integers.
 
     Raises:
-        ValueError: no such architecture, fewer than one class, or a dtype that is not floating point.
+        ValueError: no such architecture, fewer than one class, an image size that does not fit the architecture, or a
+            dtype that is not floating point.
     """
     architecture = find(name)
     num_classes = architecture.num_classes if num_classes is None else num_classes
     if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(f"num_classes must be a whole number of at least 1, got {num_classes!r}")
+    options = dict(architecture.options)
+    if image_size is not None:
+        if (patch := options.get("patch")) is None:
+            raise ValueError(
+                f"{name} has no positions that fit one size alone: leave out image_size={image_size}"
+            )
+        if image_size < patch or image_size % patch:
+            raise ValueError(
+                f"{name} cuts images into patches of {patch}x{patch}, got image_size={image_size}"
+            )
+        options["image_size"] = image_size
     for option, value in (("dtype", dtype), ("param_dtype", param_dtype)):
         if value is None or not jnp.issubdtype(value, jnp.floating):
             raise ValueError(
@@ -56,7 +71,7 @@ def build(
         dtype=jnp.dtype(dtype),
         param_dtype=jnp.dtype(param_dtype),
         rngs=_Keys((nnx.Rngs(0) if rngs is None else rngs).params()),
-        **architecture.options,
+        **options,
     )
 
 
@@ -74,13 +89,19 @@ def default_layer(name: str) -> str:
     return find(name).layer
 
 
-def preprocess(name: str) -> Preprocess:
-    """How the architecture's published checkpoint wants pictures: a function (picture) -> float32 (H, W, 3).
+def preprocess(name: str, *, weights: str | None = None) -> Preprocess:
+    """How a published checkpoint of the architecture wants pictures: a function (picture) -> float32 (H, W, 3).
+
+    Args:
+        name: one of `names()`.
+        weights: one of torchvision's entries ("DEFAULT", "IMAGENET1K_V2", ...), since they differ in it; by default
+            "IMAGENET1K_V1" (of vit_h_14, which has none, "IMAGENET1K_SWAG_LINEAR_V1"; of regnet_y_128gf
+            "IMAGENET1K_SWAG_E2E_V1"; of the ResNets for CIFAR "CIFAR10").
 
     Raises:
-        ValueError: no such architecture.
+        ValueError: no such architecture, or no such entry of it.
     """
-    return find(name).preprocess
+    return recipe(name, weights)
 
 
 class _Keys:

@@ -1,7 +1,5 @@
 """Which file goes to which reader, what is found inside, and what is said of other files."""
 
-import sys
-
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -169,10 +167,3 @@ def test_a_damaged_orbax_folder_is_named(tmp_path):
     (tmp_path / "cut" / "_METADATA").write_text("{")
     with pytest.raises(ValueError, match="cut: orbax does not read it"):
         converters.read(tmp_path / "cut")
-
-
-def test_the_legacy_format_without_torch_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)  # what Python does for a module that is not installed
-    (tmp_path / "old.th").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.")
-    with pytest.raises(ImportError, match=r"old\.th .*Install torch, or save it anew"):
-        converters.read(tmp_path / "old.th")

@@ -1,5 +1,6 @@
 """load and save: what is written can be read, by us and by others; nothing is lost or half written."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import jaxcam
 from converters import _files
 from converters._fit import shapes
 from jaxcam import models
+from jaxcam.models._registry import TABLE
 
 NAME = "cifar_resnet20"
 ENDINGS = ["a.npz", "a.safetensors", "a", "a.orbax"]
@@ -158,3 +160,20 @@ def test_unknown_endings(tmp_path, model):
     with pytest.raises(ValueError, match=r"no format for '\.pth'"):
         converters.save(model, tmp_path / "a.pth", name=NAME)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_vision_transformer_is_built_for_the_checkpoints_size(tmp_path, monkeypatch):
+    """As the SWAG entries need, which were fine-tuned on larger images."""
+    tiny = {"patch": 16, "depth": 1, "width": 8, "heads": 2, "hidden": 8}
+    monkeypatch.setitem(TABLE, "vit_b_16", dataclasses.replace(TABLE["vit_b_16"], options=tiny))
+    model = models.build("vit_b_16", image_size=48, num_classes=3)
+    converters.save(model, tmp_path / "a.npz", name="vit_b_16")
+    for options in ({}, {"num_classes": 3}):
+        loaded = converters.load("vit_b_16", tmp_path / "a.npz", **options)
+        assert_identical(loaded, model)
+        assert loaded.image_size == 48
+    state = converters.to_torch(model)
+    state["encoder.pos_embedding"] = state["encoder.pos_embedding"][:, :-1]
+    np.savez(tmp_path / "no square.npz", **state)
+    with pytest.raises(ValueError, match=r"1 misshaped: encoder\.pos_embedding \(checkpoint \(1, 9, 8\)"):
+        converters.load("vit_b_16", tmp_path / "no square.npz", num_classes=3)

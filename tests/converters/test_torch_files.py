@@ -89,7 +89,7 @@ def test_truncated_legacy_files_are_named(tmp_path):
     content = (tmp_path / "cut.th").read_bytes()
     for length in (20, 100, len(content) // 2, len(content) - 1):
         (tmp_path / "cut.th").write_bytes(content[:length])
-        with pytest.raises(ValueError, match=r"cut\.th: torch does not read it"):
+        with pytest.raises(ValueError, match=r"cut\.th"):
             converters.read(tmp_path / "cut.th")
 
 

@@ -1,0 +1,99 @@
+"""Finds a checkpoint: a file, or a published one by name, which is downloaded once."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxcam.models._published import PUBLISHED, entry
+from jaxcam.models._registry import find
+
+from ._download import download
+from ._timm import ENTRIES, hub_file
+
+_TORCHVISION = "https://download.pytorch.org/models"
+_CIFAR = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models"
+_HUB = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)")  # of two slashes a Path keeps one
+_ENTRY = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that is here.
+
+    Attributes:
+        path: its file or folder.
+        entry: the published entry that it is, for `jaxcam.models.preprocess(name, weights=entry)`; None where that
+            is not known.
+    """
+
+    path: Path
+    entry: str | None
+
+
+def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None) -> Checkpoint:
+    """The checkpoint `weights` of the architecture `name`, downloaded unless it is here.
+
+    A published checkpoint is looked for in the cache (`$JAXCAM_CACHE`, else `$XDG_CACHE_HOME/jaxcam`, else
+    `~/.cache/jaxcam`; there in `weights/`), then among what torch has downloaded (`$TORCH_HOME/hub/checkpoints`).
+    Found there, it needs no network. Otherwise it is downloaded into the cache and its sha256 compared with the
+    one that its name ends in. A download that was cut goes on where it ended.
+
+    Args:
+        name: one of `jaxcam.models.names()`.
+        weights: a path; or "DEFAULT" or another of torchvision's entries, such as "IMAGENET1K_V2" (a file of that
+            name goes first); or "hf://timm/resnet50.tv_in1k", a repository on the Hugging Face Hub with a
+            `model.safetensors` (it needs `pip install 'jaxcam[hub]'` and has a cache of its own).
+        url: the folder to download from instead of the publisher's, by default `$JAXCAM_WEIGHTS_URL`.
+
+    Returns:
+        Where it is. A path is given back unchecked.
+
+    Raises:
+        ValueError: no such architecture or entry, another file came than its name says, or no http url.
+        ConnectionError: it cannot be downloaded; the message says where to put it by hand.
+        ImportError: it is on the Hub, and huggingface_hub is not installed.
+    """
+    find(name)
+    path, text = Path(weights), os.fspath(weights)
+    if path.exists():
+        return Checkpoint(path, _entry_of(name, path))
+    if found := _HUB.fullmatch(text):
+        tagged = ENTRIES.get(found[1].rpartition(".")[2])
+        return Checkpoint(hub_file(found[1]), tagged if tagged in PUBLISHED[name] else None)
+    if text.startswith("hf:"):
+        raise ValueError(f"a repository on the Hub is given as hf://OWNER/NAME, got {text!r}")
+    if not _ENTRY.fullmatch(text):
+        return Checkpoint(path, None)
+    chosen = entry(name, text)
+    return Checkpoint(_published(name, PUBLISHED[name][chosen], url), chosen)
+
+
+def _entry_of(name: str, path: Path) -> str | None:
+    """A published file is known by its name."""
+    return next((each for each, file in PUBLISHED[name].items() if file == path.name), None)
+
+
+def _published(name: str, file: str, url: str | None) -> Path:
+    target = _folder("JAXCAM_CACHE", "jaxcam") / "weights" / file
+    for path in (target, _folder("TORCH_HOME", "torch") / "hub" / "checkpoints" / file):
+        if path.is_file():
+            return path
+    publisher = _CIFAR if name.startswith("cifar_") else _TORCHVISION
+    base = url or os.environ.get("JAXCAM_WEIGHTS_URL") or publisher
+    if not base.startswith(("http://", "https://")):
+        raise ValueError(f"checkpoints are downloaded over http or https, got {base!r}")
+    source = f"{base.rstrip('/')}/{file}"
+    try:
+        download(source, target, sha256=file.rpartition("-")[2].partition(".")[0])
+    except ConnectionError as error:
+        raise ConnectionError(
+            f"{source} could not be downloaded: {error}. Without a network, put that file at {target}, or name a "
+            "mirror in JAXCAM_WEIGHTS_URL"
+        ) from error
+    return target
+
+
+def _folder(variable: str, name: str) -> Path:
+    if given := os.environ.get(variable):
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / name

@@ -1,0 +1,43 @@
+"""What is kept beside the arrays of a checkpoint: the architecture, its source, the version that wrote it."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from ._orbax import orbax_metadata, read_orbax
+from ._read import reader, told
+from ._safetensors import read_safetensors, safetensors_metadata
+
+_KEPT = {read_orbax: orbax_metadata, read_safetensors: safetensors_metadata}
+
+
+def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What was saved beside the arrays of a checkpoint; of torch's files and .npz, which have no place for it, {}.
+
+    `save` and `jaxcam convert` write `architecture` and `jaxcam` (its version) and, where the weights came from a
+    file, `source` (its name) and its `sha256`.
+
+    Args:
+        path: anything that `read` reads. No array is read.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read`.
+    """
+    path = Path(path)
+    with told(path):
+        kept = _KEPT.get(reader(path))
+        return {} if kept is None else kept(path)
+
+
+def describe(name: str, source: Path | None) -> dict[str, str]:
+    """The metadata of a model `name` whose weights came from `source`."""
+    import jaxcam
+
+    described = {"architecture": name, "jaxcam": jaxcam.__version__}
+    if source is not None:
+        described["source"] = source.name
+        if source.is_file():
+            with source.open("rb") as file:
+                described["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return described

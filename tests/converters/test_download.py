@@ -1,0 +1,188 @@
+"""Downloads from a server that cuts, hangs, refuses, lies and changes its files."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from file_server import serving
+
+from converters import _download
+from converters._download import download
+
+CONTENT = np.random.default_rng(0).bytes(1_000_000)
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+NAME = f"net-{DIGEST[:8]}.pth"
+
+
+@pytest.fixture
+def server():
+    with serving({NAME: CONTENT}) as server:
+        yield server
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "cache" / NAME
+
+
+def get(server, target, **options):
+    options = {"timeout": 5.0, "pause": 0.0, "attempts": 3} | options
+    download(f"{server.url}/{NAME}", target, sha256=DIGEST[:8], **options)
+
+
+def ranges(server):
+    return [asked for _, asked in server.asked]
+
+
+def assert_whole(target):
+    assert target.read_bytes() == CONTENT
+    assert os.listdir(target.parent) == [NAME]
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+def test_downloads_once(server, target, lengths):
+    server.lengths = lengths
+    get(server, target)
+    assert_whole(target)
+    get(server, target)
+    assert ranges(server) == [None]
+
+
+def test_goes_on_where_the_connection_was_cut(server, target):
+    server.faults = [("cut", 300_000), ("cut", 200_000)]
+    get(server, target)
+    assert_whole(target)
+    assert ranges(server) == [None, "bytes=300000-", "bytes=500000-"]
+
+
+def test_goes_on_where_an_earlier_call_was_cut(server, target):
+    server.faults = [("cut", 400_000), 503, 503]
+    with pytest.raises(ConnectionError, match="Service Unavailable"):
+        get(server, target, attempts=2)
+    assert target.with_name(f"{NAME}.part").stat().st_size == 400_000
+    assert not target.exists()
+    get(server, target)
+    assert_whole(target)
+    assert ranges(server)[-1] == "bytes=400000-"
+
+
+def test_a_silent_server_times_out(server, target):
+    server.faults = [("hang", 100_000)]
+    get(server, target, timeout=0.5)
+    assert_whole(target)
+    assert ranges(server) == [None, "bytes=100000-"]
+    server.faults = [("hang", 0)] * 2
+    target.unlink()
+    with pytest.raises(ConnectionError, match="timed out"):
+        get(server, target, timeout=0.1, attempts=2)
+
+
+def test_starts_anew_where_parts_are_not_served(server, target):
+    server.ranges = False
+    server.faults = [("cut", 300_000)]
+    get(server, target)
+    assert_whole(target)
+    # always cut at the same place: no byte further each time
+    target.unlink()
+    server.faults = [("cut", 300_000)] * 9
+    with pytest.raises(ConnectionError, match="closed after 300000 of 1000000 bytes"):
+        get(server, target)
+    assert len(server.asked) == 2 + 4
+
+
+def test_starts_anew_where_another_part_is_served(server, target):
+    server.faults = [("cut", 300_000), ("shift", 7)]
+    get(server, target)
+    assert_whole(target)
+    assert ranges(server) == [None, "bytes=300000-", None]
+
+
+@pytest.mark.parametrize("there", [CONTENT[:-1][::-1], CONTENT + b"more", CONTENT[::-1]])
+def test_a_part_of_another_file_is_thrown_away(server, target, there):
+    """As when the server's file has changed meanwhile."""
+    target.parent.mkdir()
+    target.with_name(f"{NAME}.part").write_bytes(there)
+    get(server, target)
+    assert_whole(target)
+    assert ranges(server) == [f"bytes={len(there)}-", None]
+
+
+def test_a_part_that_is_all_only_lacks_its_name(server, target):
+    target.parent.mkdir()
+    target.with_name(f"{NAME}.part").write_bytes(CONTENT)
+    get(server, target)
+    assert_whole(target)
+    assert len(server.asked) == 1
+
+
+def test_another_file_is_removed_and_both_digests_are_told(server, target):
+    server.files[NAME] = b"another file"
+    told = hashlib.sha256(b"another file").hexdigest()
+    with pytest.raises(ValueError, match=rf"sha256 {told}, and it should begin with {DIGEST[:8]}"):
+        get(server, target)
+    assert not target.exists()
+    assert not target.with_name(f"{NAME}.part").exists()
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_refusal_is_final(server, target, status):
+    server.faults = [status]
+    with pytest.raises(ConnectionError, match=f"HTTP {status} "):
+        get(server, target)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(server, target, status):
+    server.faults = [status, status]
+    get(server, target)
+    assert_whole(target)
+
+
+def test_no_server(tmp_path):
+    with serving({}) as server:
+        url = f"{server.url}/{NAME}"
+    with pytest.raises(ConnectionError, match="refused"):
+        download(url, tmp_path / NAME, sha256="", pause=0.0)
+
+
+def test_an_error_of_the_disk_is_not_tried_again(server, target):
+    target.parent.mkdir()
+    target.with_name(f"{NAME}.part").mkdir()
+    with pytest.raises(IsADirectoryError):
+        get(server, target)
+    assert len(server.asked) == 1
+
+
+SCRIPT = f"""
+import sys
+from pathlib import Path
+from converters._download import download
+download(sys.argv[1], Path(sys.argv[2]), sha256={DIGEST[:8]!r}, timeout=5.0, pause=0.0)
+"""
+
+
+def test_two_processes_at_once_download_once(server, target):
+    server.faults = [("cut", 500_000)]
+    command = [sys.executable, "-c", SCRIPT, f"{server.url}/{NAME}", str(target)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=500000-"]
+
+
+def test_without_locks_each_process_has_its_own_part(server, target, monkeypatch):
+    monkeypatch.setattr(_download, "fcntl", None)
+    server.faults = [404]
+    target.parent.mkdir()
+    target.with_name(f"{NAME}.part").write_bytes(b"another process writes here")
+    with pytest.raises(ConnectionError):
+        get(server, target)
+    get(server, target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [None, None]
+    assert target.with_name(f"{NAME}.part").read_bytes() == b"another process writes here"
