@@ -43,7 +43,7 @@ class Preprocess:
 
     def view(self, picture: Any, *, crop: bool = True) -> np.ndarray:
         """What the model sees before normalisation, uint8 (size, size, 3): the ground for an overlay."""
-        picture = _rgb(_as_picture(picture))
+        picture = upright_rgb(picture)
         if not crop:
             return np.asarray(picture.resize((self.size, self.size), self.interpolation))
         width, height = picture.size
@@ -60,6 +60,14 @@ IMAGENET = Preprocess(resize=256, size=224)
 RESIZE_232 = Preprocess(resize=232, size=224)
 # The CIFAR checkpoints were trained with ImageNet's mean and deviation.
 CIFAR = Preprocess(resize=32, size=32)
+
+
+def upright_rgb(picture: Any) -> Image.Image:
+    """Any picture that `Preprocess` takes as PIL's RGB, turned upright; one that is so already is equal to it.
+
+    Raises TypeError and ValueError as `Preprocess` does.
+    """
+    return _rgb(_as_picture(picture))
 
 
 def _as_picture(picture: Any) -> Image.Image:
