@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from .._labels import Labels, labels_for
 
 
-def number(
-    names: Iterable[str], classes: Labels | Sequence[str] | None
-) -> tuple[tuple[str, ...], Mapping[str, int]]:
+def number(names: Iterable[str], classes: Labels | None) -> tuple[tuple[str, ...], Mapping[str, int]]:
     """The names of all classes by index, and the index of each of `names`.
 
     Without `classes`, synsets of ImageNet-1k (n01440764) are ImageNet's classes, and other names are numbered in
@@ -25,8 +23,14 @@ def number(
             pass  # of the larger ImageNet
     if classes is None:
         return tuple(distinct), {name: index for index, name in enumerate(distinct)}
-    labels = classes if isinstance(classes, Labels) else Labels([(name,) for name in classes], len(classes))
-    return tuple(labels.names), {name: labels.index(name) for name in distinct}
+    return tuple(classes.names), {name: classes.index(name) for name in distinct}
+
+
+def as_labels(classes: Labels | Sequence[str] | None) -> Labels | None:
+    """Names of classes by index, as a table."""
+    if classes is None or isinstance(classes, Labels):
+        return classes
+    return Labels([(name,) for name in classes], len(classes))
 
 
 def is_synset(name: str) -> bool:

@@ -21,13 +21,12 @@ class Folder(Guarded):
 
     kind = "folder"
 
-    def __init__(self, root: Path, *, recursive: bool, classes: Labels | Sequence[str] | None):
+    def __init__(self, root: Path, *, recursive: bool, classes: Labels | None):
         self.root, self.location = root, str(root)
         self._paths = sorted(_walk(root) if recursive else _beside(root), key=natural)
         if not self._paths:
-            raise ValueError(
-                f"no picture {'below' if recursive else 'in'} the folder {str(root)!r}: looked for {', '.join(SUFFIXES)}"
-            )
+            where = "below" if recursive else "in"
+            raise ValueError(f"no picture {where} the folder {str(root)!r}: looked for {', '.join(SUFFIXES)}")
         owners = _owners(self._paths, named=classes is not None)
         if owners is None and classes is not None:
             raise ValueError(f"classes= needs class folders: {as_text(self._paths[0])!r} lies in none")

@@ -51,10 +51,12 @@ class Source(Protocol):
         classes: names of the classes that labels number, where the source says them.
     """
 
-    kind: str
-    location: str
-    classes: tuple[str, ...] | None
-
+    @property
+    def kind(self) -> str: ...
+    @property
+    def location(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int, /) -> Record:
