@@ -3,7 +3,7 @@
 import errno
 import operator
 import os
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -42,6 +42,7 @@ class Unreadable(Exception):
         self.digest = digest
 
 
+@runtime_checkable
 class Source(Protocol):
     """A data set: records by number, read by several threads at once.
 
