@@ -131,8 +131,12 @@ def test_no_more_than_ahead_batches_are_begun(ahead):
     batches = run(datasets.open(items), ahead=ahead, workers=4)
     for count in range(1, 5):
         next(batches)
-        time.sleep(0.05)
-        assert len(items.seen) == 4 * (count + ahead - 1)
+        begun = 4 * (count + ahead - 1)
+        until = time.monotonic() + 30
+        while len(items.seen) < begun and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.02)
+        assert len(items.seen) == begun
     batches.close()
 
 
