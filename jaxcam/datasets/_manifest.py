@@ -118,4 +118,4 @@ def _number(
         except ValueError as error:
             raise ValueError(f"{path}: {place}: {error}") from error
     names, known = number(named, classes)
-    return names, numbers | known
+    return names, {**numbers, **known}
