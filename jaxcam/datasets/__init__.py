@@ -1,0 +1,30 @@
+"""Whole data sets: where pictures come from, and reading them ahead of the devices."""
+
+from typing import TYPE_CHECKING
+
+# Names load when they are first used, as those of jaxcam do.
+_HOMES = {
+    "_record": ("Record", "Source", "Unreadable"),
+    "_sources": ("open",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from ._record import Record, Source, Unreadable
+    from ._sources import open
+
+
+def __getattr__(name: str):
+    from importlib import import_module
+
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'jaxcam.datasets' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__
