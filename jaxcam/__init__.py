@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "_anatomy": ("layers",),
     "_probe": ("Look", "Probe", "probe"),
+    "_tap": ("tap",),
     "_targets": ("difference", "probability", "segmentation", "similarity", "top"),
     "_fuse": ("channel_sum", "principal_component"),
     "_display": ("display", "normalise", "overlay", "resize"),
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ._fuse import channel_sum, principal_component
     from ._kmeans import elbow, kmeans
     from ._probe import Look, Probe, probe
+    from ._tap import tap
     from ._targets import difference, probability, segmentation, similarity, top
     from .methods import (
         METHODS,
