@@ -99,7 +99,7 @@ def export(
         jax.ShapeDtypeStruct((batch,), jnp.int32),
     )
     metadata = {
-        "method": method.__name__,
+        "method": getattr(method, "__name__", str(method)),
         "options": given,
         "layer": repr(probe.anatomy),
         "image": list(shape),

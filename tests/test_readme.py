@@ -30,6 +30,7 @@ def test_program_runs(program):
 def test_no_program_is_overlooked():
     assert [each.id for each in PROGRAMS] == [
         *(f"README-{number}" for number in range(2)),
+        "export-0",
         *(f"other-libraries-{number}" for number in range(4)),
     ]
 
@@ -52,7 +53,7 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("module", ["_probe", "_tap", "_explain", "_targets", "_display", "_fuse"])
+@pytest.mark.parametrize("module", ["_probe", "_tap", "_explain", "_export", "_targets", "_display", "_fuse"])
 def test_docstring_examples_run(module):
     result = doctest.testmod(import_module(f"jaxcam.{module}"))
     assert result.failed == 0
