@@ -126,11 +126,8 @@ def run_marked(
     return jax.tree.unflatten(jax.tree.structure(shapes), outputs), seen[0]
 
 
-_CALLS = {
-    "jit": "jaxpr",
-    "remat2": "jaxpr",
-    "closed_call": "call_jaxpr",
-}  # what runs its program once, as it is
+# What runs a program once, as it is, and where it has the program.
+_CALLS = {"jit": "jaxpr", "remat2": "jaxpr", "closed_call": "call_jaxpr"}
 
 
 def _evaluate(program: Any, consts: Any, inputs: Any, name: Hashable, who: str, change: Callable) -> list:
@@ -156,17 +153,11 @@ def _evaluate(program: Any, consts: Any, inputs: Any, name: Hashable, who: str, 
             outputs = _evaluate(inner_program, inner_consts, given, name, who, change)
             values.update(zip(equation.outvars, outputs, strict=True))
         else:
+            primitive = equation.primitive
             with equation.ctx.manager:
-                outputs = equation.primitive.bind(
-                    *given, **equation.primitive.get_bind_params(equation.params)
-                )
-            values.update(
-                zip(
-                    equation.outvars,
-                    outputs if equation.primitive.multiple_results else [outputs],
-                    strict=True,
-                )
-            )
+                outputs = primitive.bind(*given, **primitive.get_bind_params(equation.params))
+            outputs = outputs if primitive.multiple_results else [outputs]
+            values.update(zip(equation.outvars, outputs, strict=True))
     return [value(atom) for atom in program.outvars]
 
 

@@ -42,11 +42,15 @@ def vmapped(weights, x):
     return jax.vmap(one, in_axes=1)(jnp.moveaxis(x, 0, 1)) @ weights["classes"]
 
 
+ZERO = jnp.zeros((1, 1, 1, 3))
+
 FORMS = {
     "plain": plain,
     "compiled": jax.jit(plain),
     "compiled inside": lambda weights, x: head(weights, jax.jit(features)(weights, x)),
     "compiled twice": jax.jit(lambda weights, x: head(weights, jax.jit(features)(weights, x))),
+    "compiled with a constant": jax.jit(lambda weights, x: plain(weights, x + ZERO)),
+    "rematerialised with a constant": jax.checkpoint(jax.jit(lambda weights, x: plain(weights, x + ZERO))),
     "rematerialised": jax.checkpoint(plain),
     "channels first": channels_first,
     "vmapped": vmapped,
