@@ -8,10 +8,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "_anatomy": ("layers",),
     "_probe": ("Look", "Probe", "probe"),
+    "_tap": ("tap",),
     "_targets": ("difference", "probability", "segmentation", "similarity", "top"),
     "_fuse": ("channel_sum", "principal_component"),
     "_display": ("display", "normalise", "overlay", "resize"),
     "_explain": ("explain",),
+    "_export": ("export",),
+    "_restore": ("Explainer", "restore"),
     "_kmeans": ("elbow", "kmeans"),
     "methods": (
         "METHODS",
@@ -42,9 +45,12 @@ if TYPE_CHECKING:
     from ._anatomy import layers
     from ._display import display, normalise, overlay, resize
     from ._explain import explain
+    from ._export import export
     from ._fuse import channel_sum, principal_component
     from ._kmeans import elbow, kmeans
     from ._probe import Look, Probe, probe
+    from ._restore import Explainer, restore
+    from ._tap import tap
     from ._targets import difference, probability, segmentation, similarity, top
     from .methods import (
         METHODS,

@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, runtime_checkable
 
-import jax
 from flax import nnx
 from jaxtyping import Array
 
-from ._errors import unknown
+from ._errors import called_twice, never_called, unknown
 from ._tokens import as_map
 
 Edit = Callable[[Array], Array]
@@ -60,7 +59,7 @@ class Submodule:
         vars(parent)[name] = tap
         output = model(images)
         if tap.activation is None:
-            raise ValueError(f"layer {tap.path!r} was never called: the model uses its parts, or skips it")
+            raise ValueError(never_called(f"layer {tap.path!r}"))
         return output, tap.activation
 
 
@@ -86,10 +85,7 @@ class _Tap:
 
     def __call__(self, *args: Any, **options: Any) -> Array:
         if self.activation is not None:
-            raise ValueError(
-                f"layer {self.path!r} is called more than once for one image, so it has no single activation: "
-                "probe a layer that is called once"
-            )
+            raise ValueError(called_twice(f"layer {self.path!r}"))
         returned = self.layer(*args, **options)
         self.activation, restore = as_map(returned, self.size, self.tokens, f"layer {self.path!r}")
         return restore(self.edit(self.activation))
@@ -125,36 +121,3 @@ def layers(model: nnx.Module) -> list[str]:
         ".".join(map(str, where)) for where, node in nnx.iter_graph(model) if isinstance(node, nnx.Module)
     ]
     return sorted((path for path in paths if path), key=lambda path: path.count("."))
-
-
-def as_pytree(function: Callable) -> Callable:
-    if not callable(function):
-        raise TypeError(f"split takes two functions; got {type(function).__name__}")
-    if isinstance(function, nnx.Module):
-        return _ModuleCall.of(function)
-    if jax.tree.leaves(function) == [function]:  # a plain function
-        return jax.tree_util.Partial(function)
-    return function
-
-
-@jax.tree_util.register_pytree_node_class
-class _ModuleCall:
-    """An NNX module as a function that is a pytree of its parameters."""
-
-    def __init__(self, state: Any, graphdef: Any):
-        self.state, self.graphdef = state, graphdef
-
-    @classmethod
-    def of(cls, module: nnx.Module) -> "_ModuleCall":
-        graphdef, state = nnx.split(evaluation(module))
-        return cls(nnx.to_pure_dict(state), graphdef)
-
-    def __call__(self, *args: Any) -> Any:
-        return nnx.merge(self.graphdef, self.state)(*args)
-
-    def tree_flatten(self):
-        return (self.state,), self.graphdef
-
-    @classmethod
-    def tree_unflatten(cls, graphdef, children):
-        return cls(children[0], graphdef)

@@ -19,3 +19,14 @@ def choose(kind: str, name: str, known: Any, *, show: int = 12) -> Any:
     if name not in known:
         raise ValueError(unknown(kind, name, known, show=show))
     return known[name] if isinstance(known, dict) else name
+
+
+def called_twice(who: str) -> str:
+    return (
+        f"{who} is called more than once for one image, so it has no single activation: probe a layer that is called "
+        "once"
+    )
+
+
+def never_called(who: str) -> str:
+    return f"{who} was never called: the model uses its parts, or skips it"

@@ -1,16 +1,19 @@
 """Probe: look at, and edit, one layer of any JAX model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
+from flax import linen, nnx
 from jaxtyping import Array, Float
 
 from . import _targets
-from ._anatomy import Anatomy, Edit, Split, Submodule, as_pytree, evaluation, resolve
+from ._anatomy import Anatomy, Edit, Split, Submodule, evaluation, resolve
+from ._functions import as_pytree
+from ._linen import Linen, path_of
+from ._tap import Tapped
 
 Image = Float[Array | np.ndarray, "H W C"]
 
@@ -97,9 +100,11 @@ class Probe:
 
 
 def probe(
-    model: nnx.Module | None = None,
+    model: nnx.Module | linen.Module | Callable | None = None,
     layer: str | None = None,
     *,
+    variables: Any = None,
+    call: Mapping[str, Hashable] | None = None,
     split: tuple[Callable, Callable] | None = None,
     tokens: int | None = None,
 ) -> Probe:
@@ -107,21 +112,27 @@ def probe(
 
     Args:
         model: any `flax.nnx.Module` that takes a batch `(B, H, W, C)`. It is viewed in evaluation mode (running
-            batch statistics, no dropout) and never changed.
+            batch statistics, no dropout) and never changed. Or a `flax.linen.Module`, with `variables`. Or a function
+            of a batch in which `jaxcam.tap` marks the layer: `(images)`, or `(variables, images)` with `variables`.
         layer: dotted path of a submodule whose output has two spatial axes and channels last: `"layer4"`,
             `"layer3.5.conv2"`, `"features.12"`. Or one whose output is tokens `(1, tokens, K)`, square patches row
-            by row: they become a map `(h, w, K)` of the image's proportions, also for edits.
-        split: instead of both, two functions of a batch: `features: images -> activation (1, h, w, K)`, or tokens,
-            and `head: activation -> output`. A function that is a pytree (an `nnx.Module`, a
+            by row: they become a map `(h, w, K)` of the image's proportions, also for edits. Of a function, the name
+            of the tap.
+        variables: of a Linen module, `{"params": ..., "batch_stats": ...}`; or the first argument of a function, any
+            pytree of arrays. They are arguments of what is compiled; what a function holds by itself is part of it.
+        call: options that a Linen module or a function is called with, such as `{"train": False}`.
+        split: instead of a model and a layer, two functions of a batch: `features: images -> activation (1, h, w, K)`,
+            or tokens, and `head: activation -> output`. A function that is a pytree (an `nnx.Module`, a
             `jax.tree_util.Partial`) keeps its arrays as arguments; a plain function is static.
         tokens: how many tokens lead that stand for no place (class, registers). They are not in the map, and no
             edit changes them. By default the model's attribute `leading_tokens`, which `models.build` sets, or
             else one or none, whichever leaves a grid. It means nothing for a layer that returns a map.
 
     Raises:
-        TypeError: neither or both ways of naming a layer; a model that is no NNX module.
+        TypeError: neither or both ways of naming a layer; a model of no such kind; a Linen module without variables,
+            or an NNX module with them; an option of the call that cannot be hashed.
         ValueError: a path that does not exist (the nearest that does is named), or one that is not callable; a
-            number of tokens below 0.
+            number of tokens below 0. What a Linen module or a function lacks is found when it first runs.
 
     Example:
         >>> import jax, jaxcam
@@ -135,24 +146,51 @@ def probe(
     if split is not None:
         if model is not None or layer is not None:
             raise TypeError("pass a model and a layer, or split=(features, head), not both")
+        _refuse("split=", variables, call)
         features, head = split
         return Probe((as_pytree(features), as_pytree(head)), Split(tokens))
     if model is None or layer is None:
         raise TypeError("a probe takes a model and the path of a layer, or split=(features, head)")
-    if not isinstance(model, nnx.Module):
-        raise TypeError(
-            f"the model must be a flax.nnx.Module; got {type(model).__name__}. "
-            "Any other model can be cut into two functions: jaxcam.probe(split=(features, head))"
-        )
-    path = resolve(model, layer)
     tokens = getattr(model, "leading_tokens", None) if tokens is None else tokens
-    graphdef, state = nnx.split(evaluation(model))
-    leaves = nnx.to_flat_state(state)
-    parameters = {
-        "/".join(map(str, where)): leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
-        for where, leaf in leaves
-    }
-    return Probe(parameters, Submodule(graphdef, tuple(where for where, _ in leaves), path, tokens))
+    if isinstance(model, nnx.Module):
+        _refuse("an NNX module", variables, call)
+        path = resolve(model, layer)
+        graphdef, state = nnx.split(evaluation(model))
+        leaves = nnx.to_flat_state(state)
+        parameters = {
+            "/".join(map(str, where)): leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
+            for where, leaf in leaves
+        }
+        return Probe(parameters, Submodule(graphdef, tuple(where for where, _ in leaves), path, tokens))
+    options = tuple(sorted((call or {}).items()))
+    _check_static(model, options)
+    if isinstance(model, linen.Module):
+        if variables is None:
+            raise TypeError("a Linen module holds no parameters: pass variables=, what model.init returned")
+        return Probe(variables, Linen(model, path_of(layer), options, tokens))
+    if not callable(model):
+        raise TypeError(
+            f"the model must be a flax.nnx.Module, a flax.linen.Module or a function; got {type(model).__name__}"
+        )
+    given = () if variables is None else (variables,)
+    return Probe((as_pytree(model), *given), Tapped(layer, options, tokens))
+
+
+def _refuse(kind: str, variables: Any, call: Any) -> None:
+    for name, value in (("variables", variables), ("call", call)):
+        if value is not None:
+            raise TypeError(f"{name}= is for a Linen module or a function, not for {kind}")
+
+
+def _check_static(model: Any, options: tuple[tuple[str, Any], ...]) -> None:
+    for name, value in options:
+        try:
+            hash(value)
+        except TypeError:
+            raise TypeError(
+                f"call={{{name!r}: ...}} is a {type(value).__name__}, which cannot be compared by value: pass it in "
+                "variables="
+            ) from None
 
 
 def widen(x: Array) -> Array:

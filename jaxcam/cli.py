@@ -8,6 +8,7 @@ import click
 
 from . import __version__
 from . import _cli_options as options
+from ._cli_export import export
 from ._cli_options import FOLDER_OR_FILE, Mistake, end, told
 
 # XLA calls LAPACK from threads of its own; a second pool inside LAPACK only makes them wait for each other
@@ -210,3 +211,6 @@ def demo(out: Path) -> None:
 
     with told((OSError,)):
         showcase.run(out)
+
+
+main.add_command(export)

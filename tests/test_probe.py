@@ -200,8 +200,14 @@ def test_layer_without_one_spatial_activation(model, layer, message):
 
 @pytest.mark.usefixtures("unchecked")
 def test_wrong_arguments():
-    with pytest.raises(TypeError, match=r"must be a flax\.nnx\.Module; got function"):
-        jaxcam.probe(lambda x: x, "layer4")
+    with pytest.raises(TypeError, match=r"a flax\.linen\.Module or a function; got dict"):
+        jaxcam.probe({}, "layer4")
+    with pytest.raises(
+        TypeError, match="variables= is for a Linen module or a function, not for an NNX module"
+    ):
+        jaxcam.probe(Small(), LAYER, variables={})
+    with pytest.raises(TypeError, match="call= is for a Linen module or a function, not for split="):
+        jaxcam.probe(split=(jnp.sin, jnp.cos), call={"train": False})
     with pytest.raises(TypeError, match="not both"):
         jaxcam.probe(Small(), LAYER, split=(jnp.sin, jnp.cos))
     with pytest.raises(TypeError, match="takes a model and the path"):

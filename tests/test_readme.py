@@ -1,4 +1,4 @@
-"""The README's programs run, its table is the program's, and so are the examples in docstrings."""
+"""The programs of the README and of the pages in docs/ run, the table is the program's, docstring examples run."""
 
 import doctest
 import re
@@ -11,19 +11,28 @@ import jaxcam
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text()
-PROGRAMS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+PAGES = [README, *sorted(README.parent.glob("docs/*.md"))]
+PROGRAMS = [
+    pytest.param(program, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, program in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+]
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_program_runs(program):
     scope: dict = {}
-    exec(compile(program, "README.md", "exec"), scope)
+    exec(compile(program, "program of a page", "exec"), scope)
     for comment in re.findall(r"^(\w+) = .*#.*?(\(\d[\d, ]*\))", program, re.MULTILINE):
         assert scope[comment[0]].shape == tuple(map(int, re.findall(r"\d+", comment[1])))
 
 
-def test_there_are_two_programs():
-    assert len(PROGRAMS) == 2
+def test_no_program_is_overlooked():
+    assert [each.id for each in PROGRAMS] == [
+        *(f"README-{number}" for number in range(2)),
+        "export-0",
+        *(f"other-libraries-{number}" for number in range(4)),
+    ]
 
 
 def test_table_lists_every_method():
@@ -38,12 +47,13 @@ def test_costs_are_the_measured_ones():
         ), name
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", TEXT):
-        assert (README.parent / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("module", ["_probe", "_explain", "_targets", "_display", "_fuse"])
+@pytest.mark.parametrize("module", ["_probe", "_tap", "_explain", "_export", "_targets", "_display", "_fuse"])
 def test_docstring_examples_run(module):
     result = doctest.testmod(import_module(f"jaxcam.{module}"))
     assert result.failed == 0

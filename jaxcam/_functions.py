@@ -1,0 +1,72 @@
+"""Functions as pytrees of the arrays that they hold, so that those are arguments of what is compiled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import nnx
+
+from ._anatomy import evaluation
+
+
+def as_pytree(function: Callable) -> Callable:
+    """A function whose leaves are arrays: an NNX module's state, a pytree's arrays, nothing of a plain function."""
+    if not callable(function):
+        raise TypeError(f"split takes two functions; got {type(function).__name__}")
+    if isinstance(function, nnx.Module):
+        return _ModuleCall.of(function)
+    leaves = jax.tree.leaves(function)
+    return function if leaves and all(map(_is_array, leaves)) else _PytreeCall.of(function)
+
+
+@jax.tree_util.register_pytree_node_class
+class _ModuleCall:
+    """An NNX module as a function that is a pytree of its parameters."""
+
+    def __init__(self, state: Any, graphdef: Any):
+        self.state, self.graphdef = state, graphdef
+
+    @classmethod
+    def of(cls, module: nnx.Module) -> "_ModuleCall":
+        graphdef, state = nnx.split(evaluation(module))
+        return cls(nnx.to_pure_dict(state), graphdef)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return nnx.merge(self.graphdef, self.state)(*args, **options)
+
+    def tree_flatten(self):
+        return (self.state,), self.graphdef
+
+    @classmethod
+    def tree_unflatten(cls, graphdef, children):
+        return cls(children[0], graphdef)
+
+
+@jax.tree_util.register_pytree_node_class
+class _PytreeCall:
+    """A function with leaves that are no arrays, such as an Equinox module's activation functions, or itself."""
+
+    def __init__(self, arrays: Any, fixed: tuple, structure: Any):
+        self.arrays, self.fixed, self.structure = arrays, fixed, structure
+
+    @classmethod
+    def of(cls, function: Callable) -> "_PytreeCall":
+        leaves, structure = jax.tree.flatten(function)
+        fixed = tuple(None if _is_array(leaf) else leaf for leaf in leaves)
+        return cls([leaf if _is_array(leaf) else None for leaf in leaves], fixed, structure)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        pairs = zip(self.arrays, self.fixed, strict=True)
+        leaves = [fixed if array is None else array for array, fixed in pairs]
+        return jax.tree.unflatten(self.structure, leaves)(*args, **options)
+
+    def tree_flatten(self):
+        return (self.arrays,), (self.fixed, self.structure)
+
+    @classmethod
+    def tree_unflatten(cls, rest, children):
+        return cls(children[0], *rest)
+
+
+def _is_array(leaf: Any) -> bool:
+    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")

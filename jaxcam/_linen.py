@@ -1,0 +1,72 @@
+"""A Flax Linen module as a probe sees it: a submodule by path, without an edit to the model."""
+
+import dataclasses
+import re
+from typing import Any
+
+import jax
+from flax import linen
+from jaxtyping import Array
+
+from ._anatomy import Edit
+from ._errors import never_called, unknown
+from ._tap import mark, run_marked
+
+# What `nn.jit` traced before, without the marks, is not taken from its cache while a probe looks.
+_probing = jax.make_user_context(default_value=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Linen:
+    """A submodule of a Linen module. The probe's parameters are the module's variables.
+
+    While the model's program is made, every submodule's output is marked with the submodule's path.
+    """
+
+    module: linen.Module
+    path: tuple[str, ...]
+    call: tuple[tuple[str, Any], ...] = ()
+    tokens: int | None = None
+
+    def __repr__(self) -> str:
+        return ".".join(self.path)
+
+    def run(self, parameters: Any, images: Array, edit: Edit) -> tuple[Any, Array]:
+        who = f"layer {str(self)!r}"
+
+        def mark_output(following, arguments, options, context):
+            returned, path = following(*arguments, **options), context.module.path
+            if context.method_name != "__call__" or not path:
+                return returned
+            if isinstance(returned, jax.Array):
+                return mark(returned, path)
+            if path == self.path:
+                raise ValueError(
+                    f"{who} returns {type(returned).__name__}, not an array: probe one of its parts"
+                )
+            return returned
+
+        def program(variables, images):
+            with _probing(True), linen.intercept_methods(mark_output):
+                return self.module.apply(variables, images, **dict(self.call))
+
+        def missing(called: list[tuple[str, ...]]) -> str:
+            if self.path in _with_variables(parameters):
+                return never_called(who)
+            return unknown("layer", str(self), [".".join(path) for path in sorted(called, key=len)])
+
+        return run_marked(program, parameters, images, edit, self.path, who, self.tokens, missing)
+
+
+def path_of(layer: str) -> tuple[str, ...]:
+    """`"layer4.conv2"` or `"layer4/conv2"` as Linen has it."""
+    return tuple(re.split(r"[./]", str(layer)))
+
+
+def _with_variables(variables: Any) -> set[tuple[str, ...]]:
+    """Paths of the modules that have variables, or whose parts do."""
+    found = set()
+    for where, _ in jax.tree_util.tree_leaves_with_path(variables):
+        _, *path, _ = (str(getattr(step, "key", step)) for step in where)
+        found |= {tuple(path[:depth]) for depth in range(1, len(path) + 1)}
+    return found

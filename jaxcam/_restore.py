@@ -1,0 +1,107 @@
+"""Explainers that `jaxcam.export` wrote: they run without the model's code."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.core
+import jax.export
+import jax.numpy as jnp
+
+from . import _targets
+from ._archive import Archive, read_archive
+from ._inputs import check_images, whole_numbers
+
+_MOST_LIKELY = -1  # what the program takes for it
+
+
+class Explainer:
+    """A model and a method as one compiled program and its weights, made by `jaxcam.restore`."""
+
+    def __init__(self, archive: Archive):
+        self._metadata = archive.metadata
+        program = jax.export.deserialize(bytearray(archive.program))
+        self._weights = [jnp.asarray(leaf) for leaf in archive.weights.values()]
+        self._run = jax.jit(program.call)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is known of it: method, options, layer, image, dtype, maps, classes, platforms, versions, about."""
+        return dict(self._metadata)
+
+    def __call__(self, images: Any, targets: Any = None, *, with_output: bool = False) -> Any:
+        """Maps for a batch of images. A batch of another size compiles anew.
+
+        Args:
+            images: `(B, H, W, C)`, of the shape and dtype in the metadata, preprocessed for the model.
+            targets: None: the most likely class. An integer: the same for every image. Integers `(B,)`: one each.
+                An explainer of a fixed target takes none.
+            with_output: also return the model's output for each image, from the same forward pass.
+
+        Returns:
+            Maps `(B, H, W)` in [0, 1], or raw ones, as it was exported. With `with_output`, a pair of the maps and
+            the outputs, each with a leading axis B.
+
+        Raises:
+            ValueError: images or targets of the wrong shape, a class out of range, images that are not finite, or a
+                device that the explainer was not exported for.
+            TypeError: images or targets of the wrong type.
+        """
+        _check_platform(self._metadata["platforms"])
+        images = check_images(images)
+        shape, dtype = tuple(self._metadata["image"]), self._metadata["dtype"]
+        if images.shape[1:] != shape:
+            raise ValueError(
+                f"this explainer takes images (B, {', '.join(map(str, shape))}); got {images.shape}"
+            )
+        if images.dtype != dtype:
+            raise TypeError(f"this explainer takes images of {dtype}; got {images.dtype}")
+        maps, outputs = self._run(self._weights, images, self._targets(targets, images.shape[0]))
+        return (maps, outputs) if with_output else maps
+
+    def _targets(self, targets: Any, batch: int) -> Any:
+        if targets is None:
+            return jnp.full(batch, _MOST_LIKELY, jnp.int32)
+        classes = self._metadata["classes"]
+        if classes is None:
+            raise ValueError("this explainer was exported with a target of its own: leave targets out")
+        if isinstance(targets, bool | str | float) or callable(targets):
+            raise TypeError(f"a restored explainer takes class indices or None; got {targets!r}")
+        indices = whole_numbers(targets)
+        if indices.shape not in ((), (batch,)):
+            raise ValueError(
+                f"{batch} images need {batch} targets (B,), or one for all; got shape {indices.shape}"
+            )
+        if not isinstance(indices, jax.core.Tracer):
+            _targets.check_classes(indices, classes)
+        return jnp.broadcast_to(jnp.asarray(indices, jnp.int32), (batch,))
+
+    def __repr__(self) -> str:
+        known: Mapping[str, Any] = self._metadata
+        return f"Explainer({known['method']} of {known['layer']}, images {tuple(known['image'])} of {known['dtype']})"
+
+
+def restore(path: str | Path) -> Explainer:
+    """An explainer from a file that `jaxcam.export` wrote.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        A function `(images, targets) -> maps` with `.metadata`. It passes through `jax.jit`; it has no gradient.
+
+    Raises:
+        ValueError: a file that `jaxcam.export` did not write, a damaged one, or one of a later release.
+        OSError: a file that cannot be read.
+    """
+    return Explainer(read_archive(Path(path)))
+
+
+def _check_platform(platforms: list[str]) -> None:
+    backend = jax.default_backend()
+    if not {"gpu": {"cuda", "rocm"}}.get(backend, {backend}) & set(platforms):
+        raise ValueError(
+            f"this explainer was exported for {', '.join(platforms)}, and this is a {backend}: export it with "
+            "platforms= that name it"
+        )
