@@ -10,6 +10,7 @@ _HOMES = {
     "_meter": ("Summary",),
     "_loop": ("BadRecord",),
     "_signals": ("Stopped",),
+    "_status": ("Status", "status"),
     "_store": ("open_store",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ._run import run
     from ._signals import Stopped
     from ._sources import open
+    from ._status import Status, status
     from ._store import open_store
 
 

@@ -1,4 +1,4 @@
-"""Counting what is done, and telling of it in events: dicts with a time and a word, for the log, the bar and machines."""
+"""Counting what is done, and telling of it in events, dicts, for the log, the bar and machines."""
 
 import threading
 import time
@@ -27,7 +27,8 @@ class Summary(NamedTuple):
         seconds: from the first batch to the last, without compiling.
         rate: images a second.
         busy: share of the time in which the devices had work.
-        limit: what would have to be faster for more images a second: "device", "decoding" or "writing".
+        limit: what would have to be faster for more images a second: "device", "decoding" or "writing"; None where
+            nothing was left to do.
     """
 
     out: str
@@ -38,7 +39,7 @@ class Summary(NamedTuple):
     seconds: float
     rate: float
     busy: float
-    limit: str
+    limit: str | None
 
 
 class Meter:
@@ -113,5 +114,5 @@ class Meter:
             seconds=round(seconds, 3),
             rate=round(self.computed / seconds, 2),
             busy=round(self.clock.share, 3),
-            limit=self.clock.limit(),
+            limit=self.clock.limit() if self.computed else None,
         )

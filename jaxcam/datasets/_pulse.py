@@ -3,6 +3,7 @@
 Two runs that start in the same instant would both go on, and write the same bytes twice: a waste, and no harm.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -85,7 +86,5 @@ def _read(kv: ts.KvStore, key: bytes) -> dict[str, Any] | None:
 
 
 def _quietly(kv: ts.KvStore, key: str, value: bytes | None) -> None:
-    try:
+    with contextlib.suppress(ValueError):  # a full disk: the run itself says so when it writes a batch
         kv.write(key, value).result()
-    except ValueError:  # a full disk: the run itself says so when it writes a batch
-        pass
