@@ -92,9 +92,8 @@ def run(dataset: Path | None, out: str, status: bool, as_json: bool, **given: An
     if status:
         _show_status(out, as_json)
         return
-    for name, value in (("DATASET", dataset), ("--model", given["model"]), ("--weights", given["weights"])):
-        if value is None:
-            raise Mistake(f"{name} is missing")
+    if dataset is None or given["model"] is None or given["weights"] is None:
+        raise Mistake("DATASET, --model and --weights are needed, unless it is for --status")
     with told((ValueError, OSError, ImportError, RuntimeError)):
         from .datasets import _hosts
 

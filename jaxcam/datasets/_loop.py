@@ -17,9 +17,11 @@ import numpy as np
 from .._pictures import in_groups
 from ._clock import Clock
 from ._columns import FAILED, STATUS, Column
-from ._feed import Batch
+from ._feed import Batch, Failed
+from ._labelling import Labels
 from ._program import Program
-from ._rows import Labels, rows_of
+from ._record import Record
+from ._rows import rows_of
 from ._store import Store
 
 STEPS = 2  # started and not yet collected: one that runs, one that waits for it
@@ -34,7 +36,8 @@ class BadRecord(Exception):
 class Step(NamedTuple):
     """Batches that the devices compute at once, and their results to come."""
 
-    batches: list[Batch]
+    starts: list[int]
+    records: list[list[Record | Failed]]
     labels: list[tuple[np.ndarray, dict[int, str]]]
     results: dict[str, jax.Array]
     started: float
@@ -99,20 +102,24 @@ class Loop:
         together = images[0] if len(images) == 1 else np.concatenate(images)
         started = time.perf_counter()
         results = self.program(together, np.maximum(np.concatenate(classes), 0))
-        kept = [Batch(each.start, each.images[:0], each.records) for each in batches]
-        return Step(kept, labels, results, started)
+        # without the images, which are on the devices now
+        return Step(
+            [each.start for each in batches], [each.records for each in batches], labels, results, started
+        )
 
     def _collect(self, step: Step, writers: ThreadPoolExecutor) -> None:
         jax.block_until_ready(step.results)
         self.clock.step(step.started)
         found = jax.device_get(step.results)
         length = self.program.batch
-        for place, (batch, labels) in enumerate(zip(step.batches, step.labels, strict=True)):
+        for place, (start, records, labels) in enumerate(
+            zip(step.starts, step.records, step.labels, strict=True)
+        ):
             mine = {name: values[place * length : (place + 1) * length] for name, values in found.items()}
-            rows = rows_of(self.columns, batch.records, mine, *labels)
+            rows = rows_of(self.columns, records, mine, *labels)
             if self.strict:
                 _refuse_failures(rows)
-            self._writing.append(writers.submit(self._write, batch.start // length, rows))
+            self._writing.append(writers.submit(self._write, start // length, rows))
             while len(self._writing) > WRITES:
                 self._writing.popleft().result()
 

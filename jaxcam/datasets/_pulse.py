@@ -21,13 +21,18 @@ DEAD = 60.0  # seconds without one
 
 
 @contextmanager
-def pulse(kv: ts.KvStore, process: int) -> Iterator[None]:
+def pulse(kv: ts.KvStore, process: int, processes: int) -> Iterator[None]:
     """Gives signs of life until the block ends."""
     key, over = f"alive-{process}.json", threading.Event()
 
     def beat() -> None:
         while True:
-            sign = {"pid": os.getpid(), "host": socket.gethostname(), "time": time.time()}
+            sign = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "time": time.time(),
+                "processes": processes,
+            }
             _quietly(kv, key, json.dumps(sign).encode())
             if over.wait(BEAT):
                 return
@@ -43,7 +48,7 @@ def pulse(kv: ts.KvStore, process: int) -> Iterator[None]:
 
 
 def living(kv: ts.KvStore) -> dict[int, dict[str, Any]]:
-    """The signs of the processes that are alive, by process: pid, host and time of the last sign."""
+    """The signs of the processes that are alive, by number: pid, host, time of the last sign, and of how many."""
     signs = {}
     for key in kv.list(ts.KvStore.KeyRange("alive-", "alive.")).result():
         found = re.fullmatch(r"alive-(\d+)\.json", key.decode())
@@ -53,15 +58,15 @@ def living(kv: ts.KvStore) -> dict[int, dict[str, Any]]:
     return signs
 
 
-def check_alone(kv: ts.KvStore, location: str, process: int) -> None:
-    """Raises ValueError where another run has this process's share."""
-    sign = living(kv).get(process)
-    if sign is not None:
-        wait = max(1, round(DEAD - (time.time() - sign["time"])))
-        raise ValueError(
-            f"another run is writing to {location!r}: process {sign['pid']} on {sign['host']}; "
-            f"if it was killed, wait {wait} s"
-        )
+def check_alone(kv: ts.KvStore, location: str, process: int, processes: int) -> None:
+    """Raises ValueError where another run has this process's share, or a part of it."""
+    for number, sign in living(kv).items():
+        if number == process or sign["processes"] != processes:
+            wait = max(1, round(DEAD - (time.time() - sign["time"])))
+            raise ValueError(
+                f"another run is writing to {location!r}: process {sign['pid']} on {sign['host']} is number "
+                f"{number} of {sign['processes']}; if it was killed, wait {wait} s"
+            )
 
 
 def _is_alive(sign: dict[str, Any]) -> bool:

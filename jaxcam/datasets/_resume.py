@@ -9,6 +9,7 @@ import tensorstore as ts
 
 from ._columns import Column
 from ._identity import differences
+from ._leftovers import sweep
 from ._store import Store, create, keyvalues, open_store
 
 WAIT = 300.0  # seconds for which the other processes wait for the first to create the store
@@ -33,6 +34,7 @@ def open_or_create(
         _wait_for(kv, location, patience)
     if kv.read("zarr.json").result().state != "value":
         _check_empty(kv, location, columns)
+        sweep(location, lambda name: True)
         records = attributes["source"]["records"]
         return create(location, columns, records=records, batch=batch, attributes=attributes)
     store = open_store(location)
@@ -46,7 +48,7 @@ def open_or_create(
 
 def _check_empty(kv: ts.KvStore, location: str, columns: Sequence[Column]) -> None:
     """What a kill leaves of a store in the making may stay: the metadata of its arrays."""
-    ours = re.compile(rf"({'|'.join(column.name for column in columns)})/zarr\.json|.*\.__lock")
+    ours = re.compile(rf"({'|'.join(column.name for column in columns)})/zarr\.json")
     for key in kv.list().result():
         if not ours.fullmatch(key.decode("utf-8", "replace")):
             raise ValueError(f"{location!r} is in use and is no store: it holds {key.decode()!r}")

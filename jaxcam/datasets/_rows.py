@@ -1,6 +1,6 @@
 """From a batch's records and what the device made of them to the rows of the store."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,31 +10,6 @@ from ._feed import Failed
 from ._record import Record
 
 NOT_FINITE = "the model's output or the map is not finite"
-
-
-class Labels:
-    """The model's class that a record's own label stands for."""
-
-    def __init__(self, translate: Callable[[int], int | None], classes: int, *, needed: bool):
-        self._translate, self._classes, self._needed = translate, classes, needed
-
-    def of(self, records: Sequence[Record | Failed], length: int) -> tuple[np.ndarray, dict[int, str]]:
-        """Classes `(length,)`, -1 where there is none; and, if labels are what is explained, why a record has none."""
-        classes = np.full(length, -1, np.int32)
-        reasons: dict[int, str] = {}
-        for row, record in enumerate(records):
-            if isinstance(record, Failed):
-                continue
-            label = None if record.label is None else self._translate(record.label)
-            if label is not None and 0 <= label < self._classes:
-                classes[row] = label
-            elif self._needed:
-                reasons[row] = (
-                    "its source names no class to explain"
-                    if label is None
-                    else f"no class {label}: the model has {self._classes} classes, 0 to {self._classes - 1}"
-                )
-        return classes, reasons
 
 
 def rows_of(

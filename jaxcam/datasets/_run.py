@@ -20,6 +20,8 @@ from ._clock import Clock
 from ._columns import DONE, FAILED, STATUS
 from ._feed import feed
 from ._identity import describe, notes, versions
+from ._labelling import Labels, translation
+from ._leftovers import belongs, sweep
 from ._log import Log
 from ._loop import BadRecord, Loop
 from ._meter import Listener, Meter, Summary
@@ -27,8 +29,7 @@ from ._plan import Plan, parse_targets
 from ._program import Program
 from ._pulse import check_alone, pulse
 from ._resume import open_or_create
-from ._rows import Labels
-from ._signals import Stopped, listening
+from ._signals import Stop, Stopped, listening
 from ._sources import open as open_source
 from ._store import Store
 
@@ -120,40 +121,48 @@ def run(
     more["classes"] = None if names is None else list(names.names)
     attributes = describe(plan, probe, source, preprocess, batch=batch, crop=crop, more=more)
     store = open_or_create(str(out), columns, attributes, batch=batch, wait=process > 0)
-    check_alone(store.kv, store.location, process)
+    check_alone(store.kv, store.location, process, processes)
 
-    clock = Clock()
     mine = range(process, store.batches, processes)
+    done = store.done()
+    left = [number for number in mine if number not in done]
+    sweep(store.location, belongs(left, process))
+    used = list(devices or jax.local_devices())
+    clock = Clock()
     meter = Meter([Log(store, process), *listeners], clock=clock, **standing(store, mine))
-    with pulse(store.kv, process), listening() as stop, warnings.catch_warnings():
+
+    def work(stop: Stop) -> None:
+        if strict and meter.failed:
+            raise BadRecord(f"{meter.failed} records of {store.location!r} have failed before")
+        if not left:
+            return
+        program = Program(plan, probe, used, batch=batch)
+        meter.tell("compiled", seconds=round(clock.seconds, 3))
+        clock.start()
+        batches = feed(
+            source,
+            preprocess,
+            batch=batch,
+            indices_of_batches=left,
+            crop=crop,
+            workers=workers or max(2, os.cpu_count() or 2),
+            ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
+        )
+        loop = Loop(store, columns, program, labels, report=meter.written, clock=clock, strict=strict)
+        loop.run(batches, stop)
+
+    with (
+        pulse(store.kv, process, processes),
+        listening() as stop,
+        warnings.catch_warnings(),
+        within_memory(batch),
+    ):
         warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
-        used = list(devices or jax.local_devices())
-        meter.tell("start", **_who(used, process, processes), total=meter.total, **meter.now())
+        meter.tell("start", **_who(used, process, processes), **meter.now())
         for each in notes(store.attributes, attributes):
             meter.tell("note", text=each)
         try:
-            done = store.done()
-            left = [number for number in mine if number not in done]
-            store.sweep(left)
-            if strict and meter.failed:
-                raise BadRecord(f"{meter.failed} records of {store.location!r} have failed before")
-            if left:
-                with within_memory(batch):
-                    program = Program(plan, probe, used, batch=batch)
-                    meter.tell("compiled", seconds=round(clock.seconds, 3))
-                    clock.start()
-                    batches = feed(
-                        source,
-                        preprocess,
-                        batch=batch,
-                        indices_of_batches=left,
-                        crop=crop,
-                        workers=workers or max(2, os.cpu_count() or 2),
-                        ahead=2 * program.devices + 1,
-                    )
-                    Loop(
-                        store, columns, program, labels, report=meter.written, clock=clock, strict=strict
-                    ).run(batches, stop)
+            work(stop)
         except Exception as error:
             meter.tell("error", reason=str(error), **meter.now())
             raise
@@ -162,33 +171,6 @@ def run(
     if stop.signal is not None and meter.left:
         raise Stopped(summary, stop.signal)
     return summary
-
-
-def translation(
-    given: Sequence[str] | None, names: Names | None, classes: int, *, needed: bool
-) -> Callable[[int], int | None]:
-    """The model's class for a label of the source: by the class's name, or by its number where no names are known or
-    there are as many.
-
-    Args:
-        given: the source's names of classes; None: its labels are the model's classes.
-        needed: labels are what is explained.
-
-    Raises ValueError where the labels are needed and the names mean nothing to the model.
-    """
-    if given is None or (names is not None and list(given) == list(names.names)):
-        return lambda label: label
-    reason = f"the source has {len(given)} classes, the model {classes}"
-    if names is not None:
-        try:
-            return [names.index(each) for each in given].__getitem__
-        except ValueError as error:
-            reason = str(error)
-    if len(given) == classes:
-        return lambda label: label
-    if needed:
-        raise ValueError(f"the source's classes are not the model's: {reason}")
-    return lambda label: None
 
 
 def standing(store: Store, mine: range) -> dict[str, int]:

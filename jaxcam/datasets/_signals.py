@@ -49,4 +49,4 @@ def listening() -> Iterator[Stop]:
         yield stop
     finally:
         for each, handler in before.items():
-            signal.signal(each, handler)
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)  # None: not set by Python

@@ -5,8 +5,7 @@ is the record of what is done, and whatever kills a process leaves nothing to re
 """
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,8 +16,6 @@ import tensorstore as ts
 from . import _strings
 from ._columns import STATUS, Column
 from ._errors import cannot_write
-
-_LOCK = ".__lock"  # what tensorstore's file driver names the file it is writing
 
 
 class Store:
@@ -37,8 +34,8 @@ class Store:
         self.kv = kv
         self._layout = group["consolidated_metadata"]["metadata"]
         self.names = tuple(self._layout)
-        (self.records,) = self._layout[STATUS]["shape"]
-        (self.batch,) = self._layout[STATUS]["chunk_grid"]["configuration"]["chunk_shape"]
+        self.records: int = self._layout[STATUS]["shape"][0]
+        self.batch: int = self._layout[STATUS]["chunk_grid"]["configuration"]["chunk_shape"][0]
         self._arrays = {name: _open_array(kv, name) for name in self.names if not self._is_text(name)}
 
     @property
@@ -77,7 +74,7 @@ class Store:
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows `start` to `stop` of an array; text as an array of objects."""
-        stop = self.records if stop is None else min(stop, self.records)
+        stop = self.records if stop is None else min(stop, int(self.records))
         if not self._is_text(name):
             return self._arrays[name][start:stop].read().result()
         first, last = start // self.batch, -(-stop // self.batch)
@@ -86,17 +83,6 @@ class Store:
         for chunk in (each.result() for each in chunks):
             texts += _strings.decode(chunk.value) if chunk.state == "value" else [""] * self.batch
         return np.array(texts[start - first * self.batch : stop - first * self.batch], dtype=object)
-
-    def sweep(self, batches: Iterable[int]) -> int:
-        """Removes what a killed process left half-written of these batches; gives how many files it were."""
-        mine = set(batches)
-        removed = 0
-        for key in self.kv.list().result():
-            found = re.match(r"[a-z_]+/c/(\d+)(/\d+)*" + re.escape(_LOCK) + "$", key.decode())
-            if found and int(found[1]) in mine:
-                self.kv.write(key, None).result()
-                removed += 1
-        return removed
 
     def _is_text(self, name: str) -> bool:
         return self._layout[name]["data_type"] == "string"
