@@ -30,7 +30,7 @@ def record_of(item: Any, name: str) -> Record:
     Raises:
         Unreadable, TypeError, ValueError: anything else.
     """
-    label, boxes = None, None
+    label, boxes, given = None, None, item
     if isinstance(item, Mapping):
         path = first(item, PATH)
         label, boxes = first(item, TARGET), first(item, BOXES)
@@ -43,8 +43,14 @@ def record_of(item: Any, name: str) -> Record:
         picture, digest = decode(item)
     elif isinstance(item, str | os.PathLike):
         picture, digest = decode_file(os.fspath(item))
-    else:
+    elif isinstance(item, Image.Image) or hasattr(item, "__array__"):
         picture, digest = _picture(item)
+    else:
+        keys = f" with {sorted(given)}" if isinstance(given, dict) else ""
+        raise TypeError(
+            "a record is a picture (PIL, an array, bytes, a path), a pair (picture, label) or a dict with 'picture' "
+            f"or 'path'; got {type(given).__name__}{keys}"
+        )
     return Record(picture, name, digest, as_label(label), as_boxes(boxes))
 
 
@@ -108,12 +114,6 @@ def _picture(item: Any) -> tuple[Image.Image | np.ndarray, bytes]:
         except OSError as error:  # PIL reads a file late
             raise Unreadable(str(error)) from error
         return picture, hashlib.sha256(picture.tobytes()).digest()
-    if not hasattr(item, "__array__"):
-        keys = f" with {sorted(item)}" if isinstance(item, dict) else ""
-        raise TypeError(
-            "a record is a picture (PIL, an array, bytes, a path), a pair (picture, label) or a dict with 'picture' "
-            f"or 'path'; got {type(item).__name__}{keys}"
-        )
     array = np.ascontiguousarray(item)
     digest = hashlib.sha256(array.tobytes()).digest()
     if not is_float(array.dtype):

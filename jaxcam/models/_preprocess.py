@@ -36,7 +36,8 @@ class Preprocess:
 
         Raises:
             TypeError: not a uint8 array or PIL picture.
-            ValueError: another shape, an empty picture, or a mode or values without a known range.
+            ValueError: another shape, a picture that is empty or too long for its width, or a mode or values without a
+                known range.
         """
         scaled = self.view(picture, crop=crop).astype(np.float32) / np.float32(255)
         return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
@@ -49,6 +50,10 @@ class Preprocess:
         width, height = picture.size
         short = min(width, height)
         width, height = int(self.resize * width / short), int(self.resize * height / short)
+        if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+            raise ValueError(
+                f"too long for its width: {picture.width}x{picture.height} would be resized to {width}x{height}"
+            )
         picture = picture.resize((width, height), self.interpolation)
         # Python rounds halves to even; torchvision's offsets rely on it.
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)

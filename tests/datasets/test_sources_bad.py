@@ -42,7 +42,7 @@ def test_a_bad_file(tmp_path, name):
     (tmp_path / name).write_bytes(content)
     save(tmp_path / "z.png", 2)
     source = datasets.open(tmp_path)
-    with pytest.raises(datasets.Unreadable, match=f"^({words})") as caught:
+    with pytest.raises(datasets.Unreadable, match=rf"^({words})") as caught:
         source[1]
     assert caught.value.digest == hashlib.sha256(content).digest()
     assert "\n" not in str(caught.value)
@@ -64,7 +64,7 @@ def test_a_file_that_vanishes(tmp_path):
         save(tmp_path / f"{name}.png")
     source = datasets.open(tmp_path)
     (tmp_path / "a.png").unlink()
-    with pytest.raises(datasets.Unreadable, match="^no such file$") as caught:
+    with pytest.raises(datasets.Unreadable, match=r"^no such file$") as caught:
         source[0]
     assert caught.value.digest == b""
     (tmp_path / "a.png").mkdir()
@@ -118,7 +118,7 @@ class Broken:
     ],
 )
 def test_what_a_users_data_set_raises_is_the_reason(error, words):
-    with pytest.raises(datasets.Unreadable, match=f"^{words}$"):
+    with pytest.raises(datasets.Unreadable, match=rf"^{words}$"):
         datasets.open(Broken(error))[0]
 
 
@@ -139,7 +139,7 @@ def test_too_many_open_files_is_no_bad_file(tmp_path, monkeypatch):
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(OSError, match="Too many open files"):
+    with pytest.raises(OSError, match=r"Too many open files"):
         source[0]
 
 

@@ -75,7 +75,7 @@ def test_names_of_classes_number_the_folders(tmp_path):
     source = datasets.open(tmp_path, classes=["cat", "Dog", "fox"])
     assert source[0].label == 1
     assert source.classes == ("cat", "Dog", "fox")
-    with pytest.raises(ValueError, match="no class 'dog'; did you mean 'dogs'"):
+    with pytest.raises(ValueError, match=r"no class 'dog'; did you mean 'dogs'"):
         datasets.open(tmp_path, classes=["cats", "dogs"])
 
 
@@ -83,7 +83,7 @@ def test_pictures_beside_folders_have_no_class(tmp_path):
     for name in ("cat/1.png", "dog/1.png", "0.png"):
         save(tmp_path / name)
     assert datasets.open(tmp_path).classes is None
-    with pytest.raises(ValueError, match="needs class folders: '0.png' lies in none"):
+    with pytest.raises(ValueError, match=r"needs class folders: '0.png' lies in none"):
         datasets.open(tmp_path, classes=["cat", "dog"])
 
 
@@ -134,7 +134,7 @@ def test_records_that_do_not_exist(tmp_path):
     save(tmp_path / "1.png")
     source = datasets.open(tmp_path)
     for i in (1, -1):
-        with pytest.raises(IndexError, match=f"no record {i}: there are 1"):
+        with pytest.raises(IndexError, match=rf"no record {i}: there are 1"):
             source[i]
 
 
@@ -149,10 +149,10 @@ def test_mistakes(tmp_path):
     for name, words in cases.items():
         with pytest.raises(ValueError, match=words):
             datasets.open(tmp_path / name)
-    with pytest.raises(ValueError, match="no picture in the folder .*: looked for .jpg"):
+    with pytest.raises(ValueError, match=r"no picture in the folder .*: looked for .jpg"):
         datasets.open(tmp_path, recursive=False)
     with pytest.raises(ValueError, match=r"a folder takes no decode=; it takes recursive, classes"):
         datasets.open(tmp_path, decode=bytes)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no picture below the folder"):
+    with pytest.raises(ValueError, match=r"no picture below the folder"):
         datasets.open(tmp_path / "empty")
