@@ -100,10 +100,10 @@ def run(
     """
     source = source if hasattr(source, "fingerprint") else open_source(source)
     _check_counts(len(source), batch, process, processes)
-    method = method if callable(method) else choose("method", method, METHODS, show=99)
+    function = method if callable(method) else choose("method", method, METHODS, show=99)
     plan = Plan(
-        method=method,
-        **split_options(method, options or {}),
+        method=function,
+        **split_options(function, options or {}),
         targets=parse_targets(targets),
         stored=stored,
         size=(preprocess.size, preprocess.size),
