@@ -61,7 +61,7 @@ def run(
 
     Kill it at any moment and call it again: it computes what is missing, and the store is bit for bit what an
     undisturbed run makes. Each batch is computed whole on one device, so neither the number of devices nor that of
-    processes changes what is computed.
+    processes changes what is computed; XLA may round differently where it compiles for one device or for several.
 
     Args:
         source: of pictures: what `jaxcam.datasets.open` takes, or what it gives.
