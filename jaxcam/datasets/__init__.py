@@ -6,14 +6,26 @@ from typing import TYPE_CHECKING
 _HOMES = {
     "_record": ("Record", "Source", "Unreadable"),
     "_sources": ("open",),
+    "_run": ("run",),
+    "_meter": ("Summary",),
+    "_loop": ("BadRecord",),
+    "_signals": ("Stopped",),
+    "_status": ("Status", "status"),
+    "_store": ("open_store",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from ._loop import BadRecord
+    from ._meter import Summary
     from ._record import Record, Source, Unreadable
+    from ._run import run
+    from ._signals import Stopped
     from ._sources import open
+    from ._status import Status, status
+    from ._store import open_store
 
 
 def __getattr__(name: str):
