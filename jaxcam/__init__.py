@@ -32,13 +32,13 @@ _HOMES = {
         "xgradcam",
     ),
 }
-_MODULES = ("conceptor", "demo", "methods", "metrics", "models")
+_MODULES = ("conceptor", "datasets", "demo", "methods", "metrics", "models")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted([*_HOME_OF, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from . import conceptor, demo, methods, metrics, models
+    from . import conceptor, datasets, demo, methods, metrics, models
     from ._anatomy import layers
     from ._display import display, normalise, overlay, resize
     from ._explain import explain

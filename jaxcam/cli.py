@@ -9,6 +9,7 @@ import click
 from . import __version__
 from . import _cli_options as options
 from ._cli_options import FOLDER_OR_FILE, Mistake, end, told
+from ._cli_report import report
 
 # XLA calls LAPACK from threads of its own; a second pool inside LAPACK only makes them wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -215,3 +216,6 @@ def demo(out: Path) -> None:
 
     with told((OSError,)):
         showcase.run(out)
+
+
+main.add_command(report)
