@@ -69,11 +69,12 @@ class Scan:
         return figures
 
     def mean_maps(self) -> dict[str, Any]:
-        """The mean of all maps, and those of the most frequent classes: (class, maps, (h, w) as bytes); their size."""
+        """The mean of all maps, and of classes with several, the most frequent: (class, maps, (h, w) as bytes)."""
         if not self.sums:
             return {"size": (1, 1), "all": None, "classes": []}
         overall = np.sum(list(self.sums.values()), axis=0) / sum(self.counts.values())
-        often = sorted(self.counts, key=lambda each: (-self.counts[each], each))[:CLASSES]
+        several = (each for each, count in self.counts.items() if count > 1)
+        often = sorted(several, key=lambda each: (-self.counts[each], each))[:CLASSES]
         means = [(each, self.counts[each], bytes8(self.sums[each] / self.counts[each])) for each in often]
         return {
             "size": overall.shape,

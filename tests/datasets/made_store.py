@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from PIL import Image
 
 
 def write_store(
@@ -64,3 +65,46 @@ def write_store(
 
 def digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
+
+
+CLASSES = ["tench", 'a "quoted" <b>class</b>', "</script><script>alert(1)</script>", "goldfish & co"]
+ODD = ["z/</script><img src=x onerror=alert(1)>.png", "z/\"five' & `six`.png", "z/ \u2028 日本.png"]
+
+
+def make_pictures(root: Path, count: int) -> list[str]:
+    """PNG files of smooth colours in two folders, three with names that mean something to a page; their paths."""
+    names = [f"{'ab'[i % 2]}/{i:04d}.png" for i in range(count - len(ODD))] + ODD
+    for seed, name in enumerate(names):
+        coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(coarse).resize((60, 40), Image.Resampling.BICUBIC).save(root / name)
+    return names
+
+
+def make_store(where: Path, root: Path, names: Sequence[str], *, method: str, seed: int, **given: Any) -> Path:
+    """A store for the pictures `names` below `root`: blobs as maps, four classes, labels, the values `drop`."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:32, 0:32] / 31
+    middles = rng.uniform(0, 1, (len(names), 2, 1, 1))
+    blobs = np.exp(-8 * ((y - middles[:, 0]) ** 2 + (x - middles[:, 1]) ** 2))
+    blobs = (blobs - blobs.min((1, 2), keepdims=True)) / np.ptp(blobs, axis=(1, 2), keepdims=True)
+    logits = np.random.default_rng(0).normal(0, 2, (len(names), 4))  # one model: the same in every store
+    about = {
+        "model": "cifar_resnet20",
+        "method": method,
+        "layer": "layer3",
+        "stored": "image",
+        "fit": "squeeze",
+        "classes": CLASSES,
+        "options": {"note": "</script>"},
+        "source": {"kind": "folder", "location": str(root), "records": len(names)},
+        "started": "2026-01-02T03:04:05+00:00",
+    }
+    settings: dict[str, Any] = {
+        "logits": logits,
+        "label": np.arange(len(names)) % 4,
+        "digests": [digest(root / name) for name in names],
+        "extra": {"drop": rng.uniform(0, 100, len(names)).astype(np.float32)},
+    }
+    about |= given.pop("about", {})
+    return write_store(where, blobs.astype(np.float16), names, about=about, **settings | given)

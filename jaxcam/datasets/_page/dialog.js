@@ -29,24 +29,32 @@ function drawDialog() {
       panels.push(el("div", { class: "panel" }, frame(record, store, rank, 320), caption(record, store, rank)));
     }
   }
-  $("dialog-body").replaceChildren(el("div", { class: "panels" }, panels), el("div", { class: "facts" }, S.map((_, store) => facts(record, store))));
+  $("dialog-body").replaceChildren(el("div", { class: "panels", style: `--across: ${Math.ceil(panels.length / Math.ceil(panels.length / 4))}` }, panels), el("div", { class: "facts" }, facts(record)));
   if (!dialog.open) {
     dialog.showModal();
     $("dialog-body").scrollTop = 0;
   }
 }
 
-function facts(record, store) {
-  const tops = heavy(record).tops[store];
-  const rows = valueNames.filter((name) => !["score", "probability"].includes(name)).map((name) => [valueTitle(name), valueOf(record, store, name, 0)]);
-  if (D.agreement && store === 0) rows.push(["agreement of the maps", D.agreement[record]]);
-  const known = rows.filter(([, value]) => value !== null && value !== undefined);
-  return el("div", {},
-    S.length > 1 ? el("h3", {}, S[store].name) : null,
-    tops ? el("table", { class: "top-classes" }, el("tbody", {}, tops.map(([index, share]) =>
+// Likely classes, once for stores that agree on them, and a table of values.
+function facts(record) {
+  const tops = new Map();
+  for (const store of S.keys()) {
+    const found = JSON.stringify(heavy(record).tops[store]);
+    if (found !== "null") tops.set(found, [...(tops.get(found) ?? []), S[store].name]);
+  }
+  const bars = [...tops].map(([found, names]) => el("div", {},
+    el("h3", {}, tops.size > 1 ? `Likely classes: ${names.join(", ")}` : "Likely classes"),
+    el("table", { class: "top-classes" }, el("tbody", {}, JSON.parse(found).map(([index, share]) =>
       el("tr", {}, el("td", { class: index === label(record) ? "good" : "" }, className(index)),
-        el("td", { class: "share" }, el("i", { style: `width:${100 * share}%` })), el("td", { class: "number" }, percent(share)))))) : null,
-    known.length ? el("dl", {}, known.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, number(value))])) : null);
+        el("td", { class: "share" }, el("i", { style: `width:${100 * share}%` })), el("td", { class: "number" }, percent(share))))))));
+  const names = valueNames.filter((name) => S.some((_, store) => valueOf(record, store, name, 0) !== null));
+  const rows = names.map((name) => [valueTitle(name), ...S.map((_, store) => number(valueOf(record, store, name, 0)))]);
+  const head = S.length > 1 ? el("thead", {}, el("tr", {}, el("th", {}), S.map((store) => el("th", { class: "number", scope: "col" }, store.name)))) : null;
+  const values = el("div", { class: "scroll" }, S.length > 1 ? null : el("h3", {}, "Values"),
+    el("table", {}, head, el("tbody", {}, rows.map(([name, ...cells]) => el("tr", {}, el("td", {}, name), cells.map((cell) => el("td", { class: "number" }, cell)))))),
+    D.agreement?.[record] != null ? el("p", { class: "quiet" }, `agreement of the maps (correlation): ${number(D.agreement[record])}`) : null);
+  return [...bars, names.length ? values : null];
 }
 
 function turn(by) {

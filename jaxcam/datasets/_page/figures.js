@@ -18,7 +18,11 @@ function drawFigures() {
 function methodsTable() {
   const any = S.some((store) => store.figures.accuracy);
   const head = ["method", "done", "failed", ...(any ? ["top-1"] : []), ...valueNames.map((name) => `mean ${valueTitle(name)}`)];
-  const meanOf = (found) => (found ? `${number(found[0])}${found[2] > 1 ? ` ± ${number(found[1])}` : ""}` : "–");
+  const meanOf = (found) => {
+    if (!found) return "–";
+    const mean = number(found[0]);
+    return found[2] > 1 && !mean.includes("e") ? `${mean} ± ${found[1].toFixed((mean.split(".")[1] ?? "").length)}` : mean;
+  };
   const body = S.map(({ name, figures }) => [name, figures.done.toLocaleString("en"), figures.failed.toLocaleString("en"),
     ...(any ? [percent(figures.accuracy?.[0])] : []), ...valueNames.map((each) => meanOf(figures.means[each]))]);
   return el("div", { class: "box" }, el("h2", {}, S.length > 1 ? "Methods" : "Means"),
@@ -38,7 +42,7 @@ function histograms() {
   const wrong = S.some((store) => store.figures.histograms[name]?.wrong);
   return el("div", { class: "box" },
     el("div", { class: "head" }, el("h2", {}, "Histogram"),
-      el("div", {}, select, wrong ? el("span", { class: "quiet key", style: "--swatch:var(--bar)" }, "all others") : "", wrong ? el("span", { class: "quiet key", style: "--swatch:var(--wrong)" }, "wrong prediction") : "")),
+      el("div", {}, select, wrong ? el("span", { class: "quiet key", style: "--swatch:var(--bar)" }, "correct or not labelled") : "", wrong ? el("span", { class: "quiet key", style: "--swatch:var(--wrong)" }, "wrong prediction") : "")),
     el("div", { class: "charts" }, S.map((store) => chart(store, name))));
 }
 
@@ -80,9 +84,9 @@ function meanMaps() {
   }));
   return el("div", { class: "box" },
     el("div", { class: "head" }, el("h2", {}, "Mean maps"), S.length > 1 ? pick : ""),
-    el("p", { class: "quiet", style: "margin-bottom:12px" }, `Where the maps are on average${store.means.length > 1 ? ", over all and by the class explained, the most frequent first; choose one to see its pictures" : ""}.`),
+    el("p", { class: "quiet", style: "margin-bottom:12px" }, `Where the maps are on average${store.means.length ? ", over all and by the class explained, the most frequent first; choose a class to see its pictures" : ""}.`),
     el("div", { class: "means", style: "margin-bottom:12px" }, overall),
-    store.means.length > 1 ? el("div", { class: "means" }, classes) : "");
+    store.means.length ? el("div", { class: "means" }, classes) : "");
 }
 
 function drawFailures() {

@@ -5,7 +5,7 @@ let order = []; // records that pass the filters, in the order that is shown
 const cards = new Map(); // place in the order -> element
 
 const sortValue = (record, store) =>
-  state.sort === "agreement" ? D.agreement[record] : state.sort === "row" ? D.row[record] : valueOf(record, store, state.sort, state.rank);
+  state.sort === "agreement" ? D.agreement[record] : state.sort === "row" ? record : valueOf(record, store, state.sort, state.rank);
 
 function classOf(record, by) {
   if (by === "label") return label(record);
@@ -27,12 +27,11 @@ function select() {
   const way = state.desc ? -1 : 1;
   if (state.sort === "path") order.sort((a, b) => way * (D.paths[a] < D.paths[b] ? -1 : D.paths[a] > D.paths[b] ? 1 : a - b));
   else {
-    const none = (value) => value === null || value === undefined || value === -1;
+    const none = (value) => value === null || value === undefined;
     order.sort((a, b) => {
       const one = sortValue(a, state.of), other = sortValue(b, state.of);
-      if (state.sort === "row" || (one === other)) return state.sort === "row" ? way * (a - b) : a - b;
-      if (none(one) || none(other)) return none(one) ? 1 : -1; // what has no value comes last, either way
-      return way * (one - other);
+      if (none(one) !== none(other)) return none(one) ? 1 : -1; // what has no value comes last, either way
+      return none(one) || one === other ? a - b : way * (one - other);
     });
   }
 }
@@ -54,7 +53,8 @@ function card(record, place, { across }) {
   const said = [D.paths[record], className(targetOf(record, 0, state.rank)), percent(valueOf(record, 0, "probability", state.rank))].join(", ");
   const button = el("button", { class: "card", type: "button", "aria-label": said, onclick: () => show(record) },
     el("div", { class: "panels", style: `grid-template-columns: repeat(${across}, minmax(0, 1fr))` }, panels),
-    el("span", { class: "file cut", title: D.paths[record] }, D.paths[record].split("/").pop() || D.paths[record]));
+    el("span", { class: "file" }, el("span", { class: "cut", title: D.paths[record] }, D.paths[record].split("/").pop() || D.paths[record]),
+      S.some((_, store) => isRight(record, store) === false) ? el("span", { class: "cut bad", title: `labelled ${className(label(record))}` }, `is ${className(label(record))}`) : null));
   button.addEventListener("keydown", (event) => step(event, place));
   return el("li", { "aria-setsize": order.length, "aria-posinset": place + 1 }, button);
 }

@@ -16,7 +16,8 @@ function fillClasses() {
 function fill() {
   document.documentElement.style.setProperty("--aspect", D.aspect);
   const models = [...new Set(S.map((store) => store.about.model).filter(Boolean))];
-  $("subtitle").textContent = [many(D.records, "picture"), ...(COUNT < D.records ? [`${COUNT.toLocaleString("en")} shown`] : []), S.length > 1 ? `${S.length} methods` : "", models.length ? models.join(", ") : "", S[0].about.started?.slice(0, 10) ?? ""].filter(Boolean).join(" · ");
+  const about = [many(D.records, "picture"), COUNT < D.records && `${COUNT.toLocaleString("en")} shown`, S.length > 1 && many(S.length, "method"), ...models, S[0].about.started?.slice(0, 10)];
+  $("subtitle").replaceChildren(...about.filter(Boolean).flatMap((text, at) => [at ? " · " : "", el("span", { class: "whole" }, text)]));
   choose($("by"), [...(D.label ? [["label", "labelled"]] : []), ["target", "explained"], ...(S.some((store) => store.predicted) ? [["predicted", "predicted"]] : [])]);
   choose($("right"), [["", "any"], ["right", "correct"], ["wrong", "wrong"]]);
   $("right-label").hidden = !D.label;
@@ -58,7 +59,8 @@ function refresh(push = false) {
 }
 
 function tint() {
-  document.documentElement.style.setProperty("--alpha", state.alpha / 100);
+  const share = state.alpha / 100; // a spotlight dims more, for the same place of the slider
+  document.documentElement.style.setProperty("--alpha", state.colours === "spotlight" ? 1 - (1 - share) ** 2 : share);
   for (const id of ["alpha", "dialog-alpha"]) $(id).value = state.alpha;
 }
 

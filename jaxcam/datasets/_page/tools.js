@@ -22,7 +22,11 @@ const svg = (tag, attributes, ...children) => {
 };
 
 const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
-const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share < 0.0995 || share > 0.9995 ? 1 : 0)} %`);
+
+function percent(share) {
+  if (share === null || share === undefined) return "–";
+  return `${(100 * share).toFixed(share < 0.0995 || (share > 0.9895 && share < 0.9995) ? 1 : 0)} %`;
+}
 
 function number(value) {
   if (value === null || value === undefined || !isFinite(value)) return "–";
