@@ -62,7 +62,8 @@ def report(
         title: of the page.
 
     Raises:
-        ValueError: no store, one without records, or more maps than the budget holds.
+        ValueError: no store, one without records, stores that name classes differently, more maps than the
+            budget holds, or no such folder of pictures.
         OSError: a store that cannot be read, or a file that cannot be written.
     """
     places = [stores] if isinstance(stores, (str, Path)) else list(stores)
@@ -70,6 +71,10 @@ def report(
         raise ValueError("a report needs a store at least")
     if limit < 1:
         raise ValueError(f"limit is the number of records shown, 1 or more; got {limit}")
+    if not budget > 0:
+        raise ValueError(f"budget is in MB, more than 0; got {budget}")
+    if pictures is not None and not Path(pictures).is_dir():
+        raise ValueError(f"pictures: no folder {str(pictures)!r}")
     opened = [Store(each) for each in places]
     paths, table = match(opened)
     if not paths:

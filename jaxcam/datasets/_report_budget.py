@@ -69,7 +69,7 @@ class Blocks:
             for start in range(0, count, BLOCK):
                 records = range(start, min(start + BLOCK, count))
                 share = room * len(records) / (count - start)
-                block = self._fill(pool, records, sizes, share, min(room, share * SLACK))
+                block = self._fill(pool, records, sizes, share, min(float(room), share * SLACK))
                 room -= sum(len(picture or "") + len(note) for picture, note, *_ in block)
                 yield block
 

@@ -123,8 +123,9 @@ def _agreement(scans: Sequence[Scan], table: np.ndarray) -> list[float | None] |
 def _labels(scans: Sequence[Scan], table: np.ndarray) -> list[int] | None:
     """What the sources say a record is: the first store that knows."""
     picked = [_pick(scan.columns.get("label"), at) for scan, at in zip(scans, table, strict=True)]
-    known = [each for each in picked if each is not None]
-    labels = np.max(known, axis=0) if known else np.array([-1])
+    labels = np.full(table.shape[1], -1)
+    for each in picked:
+        labels = labels if each is None else np.where(labels >= 0, labels, each)
     return labels.tolist() if (labels >= 0).any() else None
 
 
