@@ -139,7 +139,9 @@ def _edge(stores: Sequence[Store], records: int, room: int) -> int:
 
 def _title(scans: Sequence[Scan]) -> str:
     models = dict.fromkeys(str(scan.store.about.get("model") or "a model") for scan in scans)
-    return f"{', '.join(names(scans))} on {', '.join(models)}" if len(models) == 1 else ", ".join(names(scans))
+    return (
+        f"{', '.join(names(scans))} on {', '.join(models)}" if len(models) == 1 else ", ".join(names(scans))
+    )
 
 
 def _aspect(store: Store) -> float:

@@ -57,7 +57,9 @@ class Blocks:
             ValueError: the maps alone do not fit.
         """
         count = self._table.shape[1]
-        rest = sum(len(json.dumps(self._entry(record), separators=(",", ":"))) + 30 for record in range(count))
+        rest = sum(
+            len(json.dumps(self._entry(record), separators=(",", ":"))) + 30 for record in range(count)
+        )
         if rest > room:
             raise ValueError(
                 f"the maps of {count} records take {rest / 1e6:.1f} MB without their pictures, more than the "

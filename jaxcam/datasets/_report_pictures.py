@@ -43,7 +43,9 @@ class Pictures:
         """The part of a record's picture that the model saw, its sides `EDGE` or as many pixels as it has."""
         path = self._find(self._store.paths[row])
         if path is None:
-            return Seen(None, f"no picture in {self._folder}" if self._in_files else "the source has no files")
+            return Seen(
+                None, f"no picture in {self._folder}" if self._in_files else "the source has no files"
+            )
         try:
             encoded = path.read_bytes()
             with Image.open(io.BytesIO(encoded)) as picture:

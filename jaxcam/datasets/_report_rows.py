@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._reader import Store
+from ._reader import DONE, Store
 from ._report_budget import base64
 from ._report_data import Scan
 from ._report_maps import agreement
@@ -73,6 +73,7 @@ def names(scans: Sequence[Scan]) -> list[str]:
 def _store(scan: Scan, at: np.ndarray, name: str) -> dict[str, Any]:
     means = scan.mean_maps()
     predicted, targets = _pick(scan.columns.get("predicted"), at), _pick(scan.columns["target"], at)
+    done = np.where((at >= 0) & (scan.columns["status"][at] == DONE), at, -1)
     return {
         "name": name,
         "location": scan.store.location,
@@ -84,7 +85,7 @@ def _store(scan: Scan, at: np.ndarray, name: str) -> dict[str, Any]:
         "status": np.where(at < 0, ABSENT, scan.columns["status"][at]).tolist(),
         "predicted": None if predicted is None else predicted.tolist(),
         "target": None if targets is None else targets.T.tolist(),
-        "values": {each: _numbers(_pick(scan.columns[each], at)) for each in scan.values},
+        "values": {each: _numbers(_pick(scan.columns[each], done)) for each in scan.values},
         "errors": {record: scan.errors[row] for record, row in enumerate(at.tolist()) if row in scan.errors},
     }
 
@@ -103,7 +104,8 @@ def _numbers(column: np.ndarray | None) -> list[list[float | None]]:
     if column is None:
         return []
     return [
-        [float(f"{each:.5g}") if np.isfinite(each) else None for each in target] for target in column.T.tolist()
+        [float(f"{each:.5g}") if np.isfinite(each) else None for each in target]
+        for target in column.T.tolist()
     ]
 
 

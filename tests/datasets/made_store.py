@@ -85,7 +85,9 @@ def label_of(name: str) -> int:
     return sum(name.encode()) % 4
 
 
-def make_store(where: Path, root: Path, names: Sequence[str], *, method: str, seed: int, **given: Any) -> Path:
+def make_store(
+    where: Path, root: Path, names: Sequence[str], *, method: str, seed: int, **given: Any
+) -> Path:
     """A store for the pictures `names` below `root`: blobs as maps, four classes, labels, the values `drop`."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:32, 0:32] / 31

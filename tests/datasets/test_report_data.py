@@ -51,7 +51,9 @@ def test_agreement_is_the_correlation():
     one, other = (255 * random_maps(2, 6, 6)).astype(np.uint8)
     assert agreement(one, other) == pytest.approx(np.corrcoef(one.ravel(), other.ravel())[0, 1], abs=1e-6)
     assert agreement(one, 255 - one) == pytest.approx(-1)
-    assert agreement(one, np.kron(one, np.ones((2, 2)))) == pytest.approx(1)  # the finer brought to the coarser
+    assert agreement(one, np.kron(one, np.ones((2, 2)))) == pytest.approx(
+        1
+    )  # the finer brought to the coarser
     assert np.isnan(agreement(one, np.zeros_like(one)))
 
 
@@ -94,7 +96,10 @@ def test_a_scan_against_numpy(small):
     known = done & (label >= 0)
     assert figures["accuracy"][0] == pytest.approx((store.read("predicted") == label)[known].mean())
     means = found.mean_maps()
-    assert [(each, count) for each, count, _ in means["classes"]] == [(0, 4), (1, 2)]  # of one map there is no mean
+    assert [(each, count) for each, count, _ in means["classes"]] == [
+        (0, 4),
+        (1, 2),
+    ]  # of one map there is no mean
     chosen = done & (target == 0)
     of_class = np.frombuffer(means["classes"][0][2], np.uint8).reshape(means["size"])
     np.testing.assert_allclose(of_class / 255, shrunk[chosen].mean(axis=0), atol=0.5 / 255 + 1e-6)

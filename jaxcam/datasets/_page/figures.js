@@ -85,8 +85,7 @@ function meanMaps() {
   return el("div", { class: "box" },
     el("div", { class: "head" }, el("h2", {}, "Mean maps"), S.length > 1 ? pick : ""),
     el("p", { class: "quiet", style: "margin-bottom:12px" }, `Where the maps are on average${store.means.length ? ", over all and by the class explained, the most frequent first; choose a class to see its pictures" : ""}.`),
-    el("div", { class: "means", style: "margin-bottom:12px" }, overall),
-    store.means.length ? el("div", { class: "means" }, classes) : "");
+    ...(S.length > 1 ? [overall, classes] : [[...overall, ...classes]]).map((cells) => el("div", { class: "means" }, cells)));
 }
 
 function drawFailures() {

@@ -33,8 +33,19 @@ function fill() {
   if (D.failed) $("tab-failures").append(el("span", { class: "badge" }, D.failed.toLocaleString("en")));
 }
 
-// Brings the page to what `state` says.
+let drawn = ""; // what the page was last brought to
+
+// Brings the page to what `state` says; opening and closing a picture leaves the cards, and their focus, alone.
 function refresh(push = false) {
+  const wanted = JSON.stringify({ ...state, open: null, alpha: null });
+  tint();
+  toAddress(push);
+  if (wanted !== drawn) redraw();
+  drawn = wanted;
+  drawDialog();
+}
+
+function redraw() {
   fillClasses();
   for (const id of ["q", "by", "cls", "right", "status", "sort", "of", "rank", "colours", "alpha", "size"]) {
     if ($(id).value !== String(state[id])) $(id).value = state[id];
@@ -47,15 +58,12 @@ function refresh(push = false) {
     $(`tab-${view}`).setAttribute("aria-selected", state.view === view);
     $(`tab-${view}`).tabIndex = state.view === view ? 0 : -1;
   }
-  tint();
   select();
   $("count").textContent = order.length === COUNT ? many(COUNT, "picture") : `${order.length.toLocaleString("en")} of ${many(COUNT, "picture")}`;
   $("clear").hidden = !filtered();
   $("empty").hidden = order.length > 0;
-  toAddress(push);
   drawGrid(true);
   if (state.view === "figures") drawFigures();
-  drawDialog();
 }
 
 function tint() {

@@ -25,6 +25,7 @@ const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 
 
 function percent(share) {
   if (share === null || share === undefined) return "–";
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
   return `${(100 * share).toFixed(share < 0.0995 || (share > 0.9895 && share < 0.9995) ? 1 : 0)} %`;
 }
 
