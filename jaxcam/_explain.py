@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -118,16 +118,21 @@ def _options(method: Callable, options: dict[str, Any], chunk: int | None, image
     more images there are the fewer."""
     if chunk is not None and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
         raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
+    if "chunk" not in check_options(method, options):
+        return options
+    return options | {"chunk": chunk or default_chunk(images.shape[1:], images.shape[0])}
+
+
+def check_options(method: Callable, options: Iterable[str]) -> tuple[str, ...]:
+    """The names of the method's options; TypeError for one that it does not have, none for a method that takes any."""
     accepted = inspect.signature(method).parameters
     if any(each.kind is each.VAR_KEYWORD for each in accepted.values()):
-        return options
-    names = [name for name, each in accepted.items() if each.kind is each.KEYWORD_ONLY]
+        return ()
+    names = tuple(name for name, each in accepted.items() if each.kind is each.KEYWORD_ONLY)
     for name in options:
         if name not in names:
             raise TypeError(f"{getattr(method, '__name__', method)}: {unknown('option', name, names)}")
-    if "chunk" not in names:
-        return options
-    return options | {"chunk": chunk or default_chunk(images.shape[1:], images.shape[0])}
+    return names
 
 
 def _targets_of(targets: Any, batch: int, output: Any) -> tuple[Any, int | None]:

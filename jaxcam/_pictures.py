@@ -62,7 +62,7 @@ def find(arguments: Iterable[Path], *, out: Path) -> list[Found]:
             found.setdefault(os.path.abspath(path), Found(path, stem))
     paths = [each.path for each in found.values()]
     if not any(path.exists() for path in paths):
-        raise ValueError(_missing(paths[0]))
+        raise ValueError(missing(paths[0]))
     for path in paths:
         if path.resolve().is_relative_to(out.resolve()):
             raise ValueError(f"the output folder {str(out)!r} holds a picture to explain: {path.name!r}")
@@ -79,12 +79,13 @@ def _walk(folder: Path, out: Path) -> list[Path]:
         folders[:] = sorted(
             each for each in folders if not each.startswith(".") and Path(here, each).resolve() != out
         )
-        pictures += [
-            Path(here, each)
-            for each in sorted(files)
-            if not each.startswith(".") and each.lower().endswith(SUFFIXES)
-        ]
+        pictures += [Path(here, each) for each in sorted(files) if named_as_picture(each)]
     return pictures
+
+
+def named_as_picture(name: str) -> bool:
+    """Whether a file's name is a picture's: not hidden, and with one of the endings."""
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def _distinct(stems: Iterable[str]) -> Iterator[str]:
@@ -98,7 +99,8 @@ def _distinct(stems: Iterable[str]) -> Iterator[str]:
         yield name
 
 
-def _missing(path: Path) -> str:
+def missing(path: Path) -> str:
+    """`no file or folder 'cot.png'; did you mean 'cat.png'?`"""
     beside = os.listdir(path.parent) if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, beside, n=1)
     return f"no file or folder {str(path)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
@@ -107,17 +109,29 @@ def _missing(path: Path) -> str:
 def read(found: Found, preprocess: Preprocess, *, crop: bool) -> Picture | Failure:
     """Reads one picture; the first frame of those that move."""
     try:
-        if not found.path.is_file():
-            return Failure(found, "is a folder" if found.path.is_dir() else "no such file")
+        if absent := why_absent(found.path):
+            return Failure(found, absent)
         with Image.open(found.path) as picture:
             view = preprocess.view(picture, crop=crop)
         # the view has the model's size already, so squeezing changes nothing
         return Picture(found, view, preprocess(view, crop=False))
-    except UnidentifiedImageError:
-        return Failure(found, "not a picture, or of a kind that PIL cannot read")
     except Exception as error:  # PIL's plugins raise whatever a damaged file leads them to
-        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        return Failure(found, reason.splitlines()[0])
+        return Failure(found, why_unreadable(error))
+
+
+def why_absent(path: str | Path) -> str:
+    """Why there is no file to open; nothing where there is one."""
+    if os.path.isfile(path):
+        return ""
+    return "is a folder" if os.path.isdir(path) else "no such file"
+
+
+def why_unreadable(error: Exception) -> str:
+    """What opening or decoding a picture raised, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture, or of a kind that PIL cannot read"
+    words = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return words.splitlines()[0]
 
 
 def read_ahead(

@@ -1,7 +1,6 @@
-"""Opens a store of maps, as `jaxcam run` writes it, for reading."""
+"""Reads a store of maps, also one whose run goes on, with arrays that others have added to it."""
 
 import json
-import struct
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,26 @@ import numpy as np
 import tensorstore as ts
 
 from .._errors import unknown
+from . import _strings
+from ._store import keyvalues
 
-TODO, DONE, FAILED = 0, 1, 2  # of the array `status`
 
-
-class Store:
+class Reader:
     """A zarr v3 group with the arrays `maps`, `status`, `path` and more, one row a record.
 
     Attributes:
         location: folder or URL of the store.
         about: what the run was: model, weights, layer, method, options, classes, source.
         arrays: names of all arrays.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: something else than a store of maps.
     """
 
     def __init__(self, location: str | Path):
         self.location = str(location)
-        url = self.location if "://" in self.location else Path(self.location).absolute().as_uri()
-        self._files: Any = ts.KvStore.open(url.rstrip("/") + "/").result()
+        self._files: Any = keyvalues(location)
         group = self._json("zarr.json")
         if group is None:
             raise FileNotFoundError(f"no store of maps at {self.location!r}: it holds no zarr.json")
@@ -53,10 +55,7 @@ class Store:
         """An array of numbers as a `tensorstore.TensorStore`. Raises ValueError for one that is not there."""
         if name not in self._open:
             self._demand(name)
-            spec = {
-                "driver": "zarr3",
-                "kvstore": self._files.spec().to_json() | {"path": f"{self._files.path}{name}/"},
-            }
+            spec = {"driver": "zarr3", "kvstore": (self._files / f"{name}/").spec().to_json()}
             self._open[name] = ts.open(spec, read=True, open=True).result()
         return self._open[name]
 
@@ -71,10 +70,7 @@ class Store:
         return np.asarray((array if rows is None else array[rows]).read().result())
 
     def text(self, name: str) -> list[str]:
-        """An array of strings, whole; "" where nothing is written yet.
-
-        tensorstore reads no strings: the chunks of zarr's `vlen-utf8` are taken apart here.
-        """
+        """An array of strings, whole; "" where nothing is written yet."""
         self._demand(name)
         about = self._json(f"{name}/zarr.json") or {}
         codecs = [each["name"] for each in about["codecs"]]
@@ -82,11 +78,10 @@ class Store:
             raise ValueError(f"{name!r} in {self.location!r} is no array of plain strings: {codecs}")
         count = about["shape"][0]
         size = about["chunk_grid"]["configuration"]["chunk_shape"][0]
-        reads = [self._files.read(f"{name}/c/{start // size}") for start in range(0, count, size)]
         texts: list[str] = []
-        for each in reads:
+        for each in [self._files.read(f"{name}/c/{start // size}") for start in range(0, count, size)]:
             chunk = each.result()
-            texts += _strings(chunk.value) if chunk.state == "value" else [""] * size
+            texts += _strings.decode(chunk.value) if chunk.state == "value" else [""] * size
         return texts[:count]
 
     @cached_property
@@ -101,13 +96,3 @@ class Store:
     def _json(self, key: str) -> dict | None:
         found = self._files.read(key).result()
         return json.loads(found.value) if found.state == "value" else None
-
-
-def _strings(chunk: bytes) -> list[str]:
-    """A count, then a length and UTF-8 for each; numbers are little-endian, of 32 bits."""
-    (count,), offset, texts = struct.unpack_from("<I", chunk), 4, []
-    for _ in range(count):
-        (length,) = struct.unpack_from("<I", chunk, offset)
-        offset += 4 + length
-        texts.append(chunk[offset - length : offset].decode("utf-8", "surrogateescape"))
-    return texts

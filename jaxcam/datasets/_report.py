@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from .._index import whole
-from ._reader import Store
+from ._reader import Reader
 from ._report_budget import BLOCK, Blocks, base64
 from ._report_data import Scan, scan
 from ._report_pictures import Pictures
@@ -75,7 +75,7 @@ def report(
         raise ValueError(f"budget is in MB, more than 0; got {budget}")
     if pictures is not None and not Path(pictures).is_dir():
         raise ValueError(f"pictures: no folder {str(pictures)!r}")
-    opened = [Store(each) for each in places]
+    opened = [Reader(each) for each in places]
     paths, table = match(opened)
     if not paths:
         raise ValueError(f"{places[0]} holds no records yet")
@@ -116,7 +116,7 @@ def _write(file: IO[bytes], about: dict[str, Any], blocks: Blocks, room: int) ->
 
 def _page(title: str) -> tuple[bytes, bytes]:
     """The page before and after its data."""
-    folder = resources.files(__package__) / "_page"
+    folder = resources.files("jaxcam.datasets") / "_page"
     page = (folder / "page.html").read_text("utf-8")
     scripts = "\n".join((folder / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     page = page.replace("/*style*/", (folder / "page.css").read_text("utf-8"))
@@ -130,7 +130,7 @@ def _script(name: str, value: Any) -> bytes:
     return f'<script type="application/json" id="{name}">{text}</script>\n'.encode()
 
 
-def _edge(stores: Sequence[Store], records: int, room: int) -> int:
+def _edge(stores: Sequence[Reader], records: int, room: int) -> int:
     """Longest side of the maps: the largest of `EDGES` that takes half of the room at most, or the smallest."""
     targets = sum(store.array("maps").shape[1] if store.array("maps").ndim == 4 else 1 for store in stores)
     fits = (edge for edge in EDGES if records * targets * edge**2 * 4 / 3 <= room / 2)
@@ -144,7 +144,7 @@ def _title(scans: Sequence[Scan]) -> str:
     )
 
 
-def _aspect(store: Store) -> float:
+def _aspect(store: Reader) -> float:
     """Width over height of what a map covers: the picture's part that the model saw."""
     height, width = store.array("maps").shape[-2:]
     return width / height

@@ -132,7 +132,7 @@ def _encode(seen: Seen, level: Level | None) -> str | None:
         return None
     view, file = seen.view, io.BytesIO()
     if view.width > level.edge:
-        view = view.resize((level.edge, level.edge), Image.Resampling.BOX, reducing_gap=None)
+        view = view.resize((level.edge, round(level.edge * view.height / view.width)), Image.Resampling.BOX)
     view.save(file, "WEBP", quality=level.quality, method=4)
     return base64(file.getvalue())
 

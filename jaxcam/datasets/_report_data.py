@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .._display import display
-from ._reader import DONE, FAILED, Store
+from ._columns import DONE, FAILED
+from ._reader import Reader
 from ._report_maps import bytes8, entropy, shrink
 
 CLASSES = 120  # mean maps of single classes: those of the most frequent
@@ -28,7 +29,7 @@ class Scan:
         sums, counts: over all maps of a class, by class: float (h, w), and how many.
     """
 
-    store: Store
+    store: Reader
     columns: dict[str, np.ndarray]
     errors: dict[int, str] = field(default_factory=dict)
     maps: dict[int, np.ndarray] = field(default_factory=dict)
@@ -83,7 +84,7 @@ class Scan:
         }
 
 
-def scan(store: Store, *, keep: Collection[int], edge: int) -> Scan:
+def scan(store: Reader, *, keep: Collection[int], edge: int) -> Scan:
     """Reads a store in one pass, a few chunks in memory at a time.
 
     Args:

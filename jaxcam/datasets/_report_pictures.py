@@ -1,16 +1,19 @@
 """Pictures of a report: found again, and seen as the model saw them."""
 
 import dataclasses
-import hashlib
-import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image
 
 from ..models import preprocess
 from ..models._preprocess import IMAGENET, Preprocess
-from ._reader import Store
+from ._decode import decode_file
+from ._reader import Reader
+from ._record import Unreadable
+from ._sources import open as open_source
 
 EDGE = 384  # sides of a picture in pixels, at most
 
@@ -29,57 +32,95 @@ class Pictures:
         root: folder that the paths of the store are relative to, instead of its source's.
     """
 
-    def __init__(self, store: Store, *, root: Path | None = None):
-        source = store.about.get("source") or {}
-        location = Path(str(source.get("location", "")))
-        self._store, self._moved = store, root is not None
-        self._folder = root or (location if location.is_dir() else location.parent)
-        self._in_files = self._moved or source.get("kind") in ("folder", "manifest")
+    def __init__(self, store: Reader, *, root: Path | None = None):
+        self._paths, self._preprocess = store.paths, _preprocess(store.about)
         self._crop = store.about.get("fit", "crop") == "crop"
-        self._preprocess = _preprocess(store.about)
-        self._digests = store.array("digest") if "digest" in store.arrays else None
+        self._digests = store.read("digest") if "digest" in store.arrays else None
+        self._find = _finder(store, root)
 
     def see(self, row: int) -> Seen:
         """The part of a record's picture that the model saw, its sides `EDGE` or as many pixels as it has."""
-        path = self._find(self._store.paths[row])
-        if path is None:
-            return Seen(
-                None, f"no picture in {self._folder}" if self._in_files else "the source has no files"
-            )
         try:
-            encoded = path.read_bytes()
-            with Image.open(io.BytesIO(encoded)) as picture:
-                view = self._view(ImageOps.exif_transpose(picture))
-        except Exception as error:  # PIL's plugins raise whatever a damaged file leads them to
-            return Seen(None, f"picture not readable: {str(error).strip() or type(error).__name__}"[:200])
-        return Seen(view, "the picture has changed since the run" if self._changed(row, encoded) else "")
+            picture, digest = self._find(row)
+            view = self._view(picture)
+        except Unreadable as error:
+            return Seen(None, str(error))
+        except (TypeError, ValueError) as error:  # a picture that the model cannot take either
+            return Seen(None, f"picture not readable: {error}")
+        return Seen(view, "the picture has changed since the run" if self._changed(row, digest) else "")
 
-    def _view(self, picture: Image.Image) -> Image.Image:
+    def _view(self, picture: Any) -> Image.Image:
         pre = self._preprocess
+        if not isinstance(picture, Image.Image):  # preprocessed already: (H, W, 3), as the model took it
+            pixels = 255 * (np.asarray(picture) * pre.std + pre.mean)
+            view = Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+            view.thumbnail((EDGE, EDGE))
+            return view
         native = min(picture.size) * pre.size // pre.resize if self._crop else max(picture.size)
         edge = max(1, min(EDGE, native))
         finer = dataclasses.replace(pre, size=edge, resize=max(edge, round(pre.resize * edge / pre.size)))
         return Image.fromarray(finer.view(picture, crop=self._crop))
 
-    def _find(self, path: str) -> Path | None:
-        """Below the folder; in one that the user names, also under the file's own name."""
-        if not self._in_files:
-            return None
-        places = [self._folder / path] + ([self._folder / Path(path).name] if self._moved else [])
-        try:
-            return next((each for each in places if each.is_file()), None)
-        except (OSError, ValueError):  # a name that no file can have
-            return None
+    def _changed(self, row: int, digest: bytes) -> bool:
+        known = b"" if self._digests is None else self._digests[row].tobytes()
+        return any(known) and known != digest
 
-    def _changed(self, row: int, encoded: bytes) -> bool:
-        if self._digests is None:
-            return False
-        known = bytes(self._digests[row].read().result())
-        return any(known) and known != hashlib.sha256(encoded).digest()
+
+def _finder(store: Reader, root: Path | None) -> Callable[[int], tuple[Any, bytes]]:
+    """row -> picture and digest; raises Unreadable."""
+    source = store.about.get("source") or {}
+    kind, location = source.get("kind"), Path(str(source.get("location", "")))
+    if root is not None:  # in one that the user names, also flat, under the files' own names
+        return lambda row: _read([root / store.paths[row], root / Path(store.paths[row]).name], root)
+    if kind in ("folder", "manifest"):
+        folder = location if kind == "folder" else location.parent
+        return lambda row: _read([folder / store.paths[row]], folder)
+    try:
+        if kind not in ("array", "arrayrecord"):
+            raise ValueError("it was a Python object")
+        records = open_source(location)
+    except (ValueError, OSError, ImportError) as error:
+        return _unable(f"no picture: the source cannot be read again: {error}")
+
+    def record(row: int) -> tuple[Any, bytes]:
+        if row >= len(records) or records.name(row) != store.paths[row]:
+            raise Unreadable(f"no picture: {location} has other records now")
+        found = records[row]
+        return found.picture, found.digest
+
+    return record
+
+
+def _unable(reason: str) -> Callable[[int], tuple[Any, bytes]]:
+    def refuse(row: int):
+        raise Unreadable(reason)
+
+    return refuse
+
+
+def _read(places: list[Path], folder: Path) -> tuple[Image.Image, bytes]:
+    found = next((each for each in places if _is_file(each)), None)
+    if found is None:
+        raise Unreadable(f"no picture in {folder}")
+    try:
+        return decode_file(str(found))
+    except Unreadable as error:
+        raise Unreadable(f"picture not readable: {error}") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _preprocess(about: dict[str, Any]) -> Preprocess:
-    try:
-        return preprocess(about["model"])
-    except (KeyError, ValueError, TypeError):  # a model of the user's own: nearly all resize and crop so
-        return IMAGENET
+    """The run's own, or by the model's name."""
+    given = about.get("preprocess")
+    if isinstance(given, dict):
+        way = Image.Resampling[given["interpolation"].upper()]
+        return Preprocess(
+            **given | {"mean": tuple(given["mean"]), "std": tuple(given["std"]), "interpolation": way}
+        )
+    return preprocess(about["model"]) if about.get("model") else IMAGENET

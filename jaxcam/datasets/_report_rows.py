@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._reader import DONE, Store
+from ._columns import DONE
+from ._reader import Reader
 from ._report_budget import base64
 from ._report_data import Scan
 from ._report_maps import agreement
@@ -16,7 +17,7 @@ ABSENT = 3  # the status of a record that a store does not have
 FAILURES = 500  # in the page's table; it says how many there are
 
 
-def match(stores: Sequence[Store]) -> tuple[list[str], np.ndarray]:
+def match(stores: Sequence[Reader]) -> tuple[list[str], np.ndarray]:
     """Records by path, in the order of the first store: paths, and (stores, records) rows, -1 for none.
 
     A path that a store holds twice is two records: the first matches the first of the other stores. Records

@@ -36,19 +36,24 @@ class Preprocess:
 
         Raises:
             TypeError: not a uint8 array or PIL picture.
-            ValueError: another shape, an empty picture, or a mode or values without a known range.
+            ValueError: another shape, a picture that is empty or too long for its width, or a mode or values without a
+                known range.
         """
         scaled = self.view(picture, crop=crop).astype(np.float32) / np.float32(255)
         return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
 
     def view(self, picture: Any, *, crop: bool = True) -> np.ndarray:
         """What the model sees before normalisation, uint8 (size, size, 3): the ground for an overlay."""
-        picture = _rgb(_as_picture(picture))
+        picture = upright_rgb(picture)
         if not crop:
             return np.asarray(picture.resize((self.size, self.size), self.interpolation))
         width, height = picture.size
         short = min(width, height)
         width, height = int(self.resize * width / short), int(self.resize * height / short)
+        if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+            raise ValueError(
+                f"too long for its width: {picture.width}x{picture.height} would be resized to {width}x{height}"
+            )
         picture = picture.resize((width, height), self.interpolation)
         # Python rounds halves to even; torchvision's offsets rely on it.
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)
@@ -60,6 +65,14 @@ IMAGENET = Preprocess(resize=256, size=224)
 RESIZE_232 = Preprocess(resize=232, size=224)
 # The CIFAR checkpoints were trained with ImageNet's mean and deviation.
 CIFAR = Preprocess(resize=32, size=32)
+
+
+def upright_rgb(picture: Any) -> Image.Image:
+    """Any picture that `Preprocess` takes as PIL's RGB, turned upright; one that is so already is equal to it.
+
+    Raises TypeError and ValueError as `Preprocess` does.
+    """
+    return _rgb(_as_picture(picture))
 
 
 def _as_picture(picture: Any) -> Image.Image:

@@ -6,7 +6,8 @@ import zarr
 from made_store import make_pictures, make_store, write_store
 
 from jaxcam import display
-from jaxcam.datasets._reader import DONE, FAILED, Store
+from jaxcam.datasets._columns import DONE, FAILED
+from jaxcam.datasets._reader import Reader
 from jaxcam.datasets._report_data import histogram, mean, scan
 from jaxcam.datasets._report_maps import agreement, entropy, fit, shrink
 from jaxcam.datasets._report_rows import match, names
@@ -21,7 +22,7 @@ def small(tmp_path):
         logits = np.random.default_rng(1).normal(size=(count, 4))
         paths = [f"{i}.png" for i in range(count)] if paths is None else paths
         about = {"method": method, **given.pop("about", {})}
-        return Store(write_store(tmp_path / name, maps, paths, logits=logits, about=about, batch=4, **given))
+        return Reader(write_store(tmp_path / name, maps, paths, logits=logits, about=about, batch=4, **given))
 
     return make
 
@@ -142,32 +143,32 @@ def test_text_is_what_zarr_reads(tmp_path):
     where = make_store(
         tmp_path / "maps.zarr", tmp_path / "pictures", paths, method="gradcam", seed=0, batch=3
     )
-    store = Store(where)
+    store = Reader(where)
     assert store.paths == paths == zarr.open_group(where, mode="r")["path"][:].tolist()
     assert store.text("error") == [""] * 7
     assert (len(store), store.batch) == (7, 3)
     for chunk in (where / "path" / "c").iterdir():
         if chunk.name == "1":
             chunk.unlink()  # not written yet
-    assert Store(where).paths == [*paths[:3], "", "", "", paths[6]]
-    assert Store(where.as_uri()).about["method"] == "gradcam"
+    assert Reader(where).paths == [*paths[:3], "", "", "", paths[6]]
+    assert Reader(where.as_uri()).about["method"] == "gradcam"
 
 
 def test_what_is_no_store(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no store of maps at .*nothing\.zarr"):
-        Store(tmp_path / "nothing.zarr")
+        Reader(tmp_path / "nothing.zarr")
     group = zarr.open_group(tmp_path / "other.zarr", mode="w", zarr_format=3)
     with pytest.raises(ValueError, match="attributes do not name jaxcam"):
-        Store(tmp_path / "other.zarr")
+        Reader(tmp_path / "other.zarr")
     group.attrs["jaxcam"] = {}
     group.create_array("map", shape=(2, 3, 3), dtype="float32")
     with pytest.raises(ValueError, match="no array 'maps'; did you mean 'map'"):
-        Store(tmp_path / "other.zarr")
+        Reader(tmp_path / "other.zarr")
 
 
 def test_text_that_is_packed_otherwise(tmp_path, small):
     store = small(random_maps(2, 2, 2))
     zarr.open_group(store.location, mode="a").create_array("packed", shape=(2,), chunks=(2,), dtype=str)
     with pytest.raises(ValueError, match=r"'packed' .* no array of plain strings: \['vlen-utf8', 'zstd'\]"):
-        Store(store.location).text("packed")
+        Reader(store.location).text("packed")
     assert FAILED == 2

@@ -180,6 +180,7 @@ def test_the_picture_is_left_as_it_was():
         ("cat.jpg", TypeError, r"PIL.Image.open reads a file\), got str"),
         (None, TypeError, "got NoneType"),
         (Image.new("RGB", (0, 5)), ValueError, "empty: 0x5"),
+        (Image.new("RGB", (9000, 1)), ValueError, "too long for its width: 9000x1 would be .* 2304000x256"),
         (Image.new("F", (5, 5)), ValueError, "mode 'F'"),
         (Image.fromarray(np.full((5, 5), 70000, np.int32)), ValueError, "70000"),
     ],

@@ -1,0 +1,120 @@
+"""The command `jaxcam run`: a whole data set into a store."""
+
+import json as jsonlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import _cli_options as options
+from ._cli_options import FOLDER_OR_FILE, Mistake, told
+
+HOSTS = ("coordinator", "processes", "process", "distributed")
+
+
+@click.command()
+@click.argument("dataset", required=False, type=FOLDER_OR_FILE)
+@click.option("--model", metavar="NAME", help="Architecture; `jaxcam models` lists them.")
+@click.option(
+    "--weights",
+    type=FOLDER_OR_FILE,
+    metavar="FILE",
+    help="Its checkpoint: .pth, .safetensors, .npz or an orbax folder.",
+)
+@options.layer()
+@click.option(
+    "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
+)
+@click.option(
+    "--option", multiple=True, metavar="NAME=VALUE", help="An option of the method. May be repeated."
+)
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="CLASS",
+    help="Number or name of a class, top-K, or label: what the data set says of each record. Classes may be "
+    "repeated.  [default: top-1]",
+)
+@click.option(
+    "--out",
+    required=True,
+    metavar="STORE",
+    help="A folder such as maps.zarr, or a bucket's URL (gs://, s3://).",
+)
+@click.option("--status", is_flag=True, help="Say how far the run into STORE is, and do nothing.")
+@click.option("--strict", is_flag=True, help="End at the first record that fails.")
+@click.option("--json", "as_json", is_flag=True, help="Events on standard output, a JSON object a line.")
+@options.labels
+@click.option(
+    "--batch",
+    default=16,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Pictures that each device computes at once; a chunk of the store.",
+)
+@click.option(
+    "--stored",
+    default="image",
+    show_default=True,
+    type=click.Choice(["image", "layer", "raw"]),
+    help="Maps for display at the size of the model's input or the layer, or raw signed ones at the layer's.",
+)
+@click.option("--maps-dtype", default="float16", show_default=True, type=click.Choice(["float16", "float32"]))
+@click.option("--logits", is_flag=True, help="Keep the model's whole output, not only the best five classes.")
+@options.fit(True, True)
+@options.dtype
+@click.option(
+    "--devices", type=click.IntRange(min=1), help="Use so many of this process's devices.  [default: all]"
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that read.  [default: one a core]")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="So many processes share the data set, here or on other hosts.",
+)
+@click.option("--process", type=click.IntRange(min=0), help="This one, from 0 on.")
+@click.option("--coordinator", metavar="HOST:PORT", help="Of process 0, to use jax.distributed.")
+@click.option(
+    "--distributed",
+    is_flag=True,
+    help="Let JAX find the processes: Cloud TPU, SLURM, Open MPI. Done by itself under srun and mpirun.",
+)
+def run(dataset: Path | None, out: str, status: bool, as_json: bool, **given: Any) -> None:
+    """Explain a whole DATASET into a zarr v3 store, resumable, on every device.
+
+    DATASET is a folder of pictures (class folders are understood), a manifest (.csv, .tsv, .jsonl, .parquet), arrays
+    (.npy, .npz, zarr) or ArrayRecord files. Killed at any moment and run again, it goes on where it was.
+
+    A record that cannot be read is recorded with the reason and skipped, and the exit code is then 1. It is 2 where an
+    argument is wrong, and 130 or 143 after Ctrl-C or SIGTERM, when what was in flight is written.
+    """
+    if status:
+        _show_status(out, as_json)
+        return
+    if dataset is None or given["model"] is None or given["weights"] is None:
+        raise Mistake("DATASET, --model and --weights are needed, unless it is for --status")
+    with told((ValueError, OSError, ImportError, RuntimeError)):
+        from .datasets import _hosts
+
+        share = _hosts.join(**{name: given.pop(name) for name in HOSTS})
+    with told():
+        import converters
+
+        from . import _run_dataset
+
+        job = _run_dataset.prepare(load=converters.load, dataset=dataset, out=out, share=share, **given)
+    sys.exit(_run_dataset.carry_out(job, as_json=as_json))
+
+
+def _show_status(out: str, as_json: bool) -> None:
+    with told():
+        from . import datasets
+
+        found = datasets.status(out)
+    if as_json:
+        click.echo(jsonlib.dumps(found._asdict()))
+    else:
+        from . import _run_dataset
+
+        click.echo(_run_dataset.describe_status(found))

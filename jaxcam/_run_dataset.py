@@ -1,0 +1,176 @@
+"""What `jaxcam run` does: checks what it was given, runs, and tells how it ended."""
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from rich.text import Text
+
+from . import datasets, models
+from ._arguments import parse_option
+from ._cli_options import Mistake
+from ._errors import choose
+from ._index import describe_weights
+from ._labels import Labels, labels_for, parse_targets
+from ._probe import probe
+from ._terminal import console
+from .datasets._columns import FAILED, STATUS
+from .datasets._meter import Event, Summary
+from .datasets._progress import duration, printable, shown
+from .datasets._status import Status
+from .methods import METHODS
+
+SHOWN = 3  # failures told again in the last line
+
+
+def prepare(
+    *,
+    load: Callable[..., nnx.Module],
+    dataset: Path,
+    out: str,
+    model: str,
+    weights: Path,
+    layer: str | None,
+    method: str,
+    option: Sequence[str],
+    target: Sequence[str],
+    labels: Path | None,
+    dtype: str,
+    devices: int | None,
+    share: tuple[int, int],
+    **same: Any,
+) -> dict[str, Any]:
+    """The arguments of `jaxcam.datasets.run`, checked as far as it does not check them itself, what costs least first.
+
+    Raises ValueError for a name or value that does not exist, OSError for a file that cannot be read.
+    """
+    preprocess = models.preprocess(model)
+    layer = layer or models.default_layer(model)
+    choose("method", method, METHODS, show=99)
+    chosen = dict(parse_option(METHODS[method], text) for text in option)
+    source = datasets.open(dataset)
+    looker = probe(load(model, weights, dtype=jnp.dtype(dtype)), layer)
+    image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
+    (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
+    names = labels_for(model, classes, path=labels)
+    checkpoint = describe_weights(weights)
+    return {
+        "source": source,
+        "probe": looker,
+        "out": out,
+        "preprocess": preprocess,
+        "method": method,
+        "options": chosen,
+        "targets": _targets(target, names),
+        "classes": names,
+        "devices": _devices(devices),
+        "process": share[0],
+        "processes": share[1],
+        "metadata": {
+            "model": model,
+            "weights": {"file": checkpoint["weights"], "sha256": checkpoint["sha256"]},
+            "layer": layer,
+            "dtype": dtype,
+            "command": shlex.join(["jaxcam", *sys.argv[1:]]),
+        },
+        **same,
+    }
+
+
+def carry_out(job: dict[str, Any], *, as_json: bool) -> int:
+    """Runs, shows how it goes, and gives the exit code."""
+    started = False
+
+    def note(event: Event) -> None:
+        nonlocal started
+        started = True
+
+    try:
+        with shown(as_json=as_json) as tell:
+            summary = datasets.run(**job, listeners=[note, tell])
+    except datasets.Stopped as stopped:
+        click.echo(f"stopped: {stopped}. The same command goes on", err=True)
+        return 128 + stopped.signal
+    except datasets.BadRecord as error:
+        raise click.ClickException(f"{printable(str(error))}. Without --strict it is skipped") from error
+    except MemoryError as error:
+        raise click.ClickException(f"{error}: pass a smaller --batch than {job['batch']}") from error
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise click.ClickException(f"{error.strerror or error}{where}") from error
+    except ValueError as error:
+        if started:
+            raise
+        raise Mistake(str(error)) from error
+    if not as_json:
+        click.echo(describe(summary))
+    if summary.failed:
+        _tell_failures(summary)
+    return 1 if summary.failed else 0
+
+
+def describe(summary: Summary) -> str:
+    """`38 records: 37 explained, 1 failed; 38 in 0.2 s (198.6 images/s), device busy 70 %, decoding is the limit`"""
+    text = (
+        f"{summary.records:,} records in {summary.out}: {summary.done:,} explained, {summary.failed:,} failed"
+    )
+    if not summary.computed:
+        return f"{text}; nothing was left to do"
+    limit = "the device is" if summary.limit == "device" else f"{summary.limit} is"
+    return (
+        f"{text}; {summary.computed:,} in {duration(summary.seconds)} ({summary.rate:.1f} images/s), "
+        f"device busy {summary.busy:.0%}: {limit} the limit"
+    )
+
+
+def describe_status(found: Status) -> str:
+    """Two lines: how far the run is, and who is at work."""
+    left = f" ({duration(found.left / found.rate)} at that rate)" if found.left and found.rate else ""
+    rate = f", {found.rate:.1f} images/s" if found.rate else ""
+    who = ", ".join(
+        f"process {each['process']} (pid {each['pid']} on {each['host']})" for each in found.alive
+    )
+    idle = "no process is running" + ("; the same command goes on" if found.left else "")
+    return (
+        f"{found.out}: {found.done:,} of {found.records:,} explained, {found.failed:,} failed, "
+        f"{found.left:,} left{rate}{left}\n{'running: ' + who if who else idle}"
+    )
+
+
+def _targets(texts: Sequence[str], names: Labels) -> Any:
+    if "label" not in texts:
+        parsed = parse_targets(texts, names)
+        return list(parsed) if isinstance(parsed, list) else parsed
+    if len(texts) > 1:
+        raise ValueError("target label stands alone: leave the other targets out")
+    return "label"
+
+
+def _devices(count: int | None) -> list[jax.Device] | None:
+    if count is None:
+        return None
+    there = jax.local_devices()
+    if count > len(there):
+        raise ValueError(f"--devices {count}: there are {len(there)}")
+    return there[:count]
+
+
+def _tell_failures(summary: Summary) -> None:
+    """A last line on how many records failed, and why the first of them did."""
+    store = datasets.open_store(summary.out)
+    bad = np.flatnonzero(store.read(STATUS) == FAILED)
+    reasons = [
+        f"{store.read('path', row, row + 1)[0]}: {store.read('error', row, row + 1)[0]}"
+        for row in bad[:SHOWN].tolist()
+    ]
+    if bad.size > SHOWN:
+        reasons.append(f"and {bad.size - SHOWN} more, in the store's array `error`")
+    line = f"{bad.size} of {store.records} records failed: {'; '.join(reasons)}"
+    console(stderr=True).print(Text(printable(line), "bold red"), soft_wrap=True)

@@ -1,0 +1,118 @@
+"""Arrays of pictures, and NumPy files of them."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._errors import unknown
+from ._items import as_label, is_float, record_of
+from ._record import Guarded, Record
+
+PICTURES = ("images", "pictures", "image", "picture", "x")  # names of arrays in a .npz or a zarr group
+LABELS = ("labels", "targets", "label", "target", "y")
+
+
+class Arrays(Guarded):
+    """The pictures of one array (N, H, W, 3), read when they are asked for.
+
+    Args:
+        pictures: uint8 (N, H, W), (N, H, W, 3) or (N, H, W, 4); or floats (N, H, W, 3), preprocessed already. Whatever
+            has `shape`, `dtype` and `[i]`.
+        labels: N whole numbers, or None.
+        location: where the array lies; records are named after its last part.
+    """
+
+    kind = "array"
+    classes = None
+
+    def __init__(self, pictures: Any, *, labels: Any = None, location: str):
+        shape, dtype = tuple(pictures.shape), np.dtype(pictures.dtype)
+        _check(shape, dtype, location)
+        self.pictures, self.location, self._called = pictures, location, Path(location).name
+        self.shape, self.dtype = shape, dtype
+        self._labels = None if labels is None else np.asarray(labels)
+        if self._labels is not None:
+            if self._labels.shape != shape[:1] or self._labels.dtype.kind not in "iu":
+                raise ValueError(
+                    f"labels of {shape[0]} pictures are as many whole numbers; got {self._labels.dtype} "
+                    f"{self._labels.shape}"
+                )
+            as_label(self._labels.min())
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def name(self, i: int) -> str:
+        return f"{self._called}[{i}]"
+
+    def read(self, i: int) -> Record:
+        picture = np.asarray(self.pictures[i])
+        return record_of((picture, None if self._labels is None else self._labels[i]), self.name(i))
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{self._called} {self.shape} {self.dtype}".encode())
+        for i in (
+            0,
+            len(self) // 2,
+            len(self) - 1,
+        ):  # three for all: other pictures of the same number are told
+            digest.update(np.asarray(self.pictures[i]).tobytes())
+        if self._labels is not None:
+            digest.update(self._labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def open_npy(path: Path, labels: Any) -> Arrays:
+    """A .npy, mapped into memory: nothing is read before it is asked for."""
+    return Arrays(_load(path, mmap_mode="r"), labels=labels, location=str(path))
+
+
+def open_npz(path: Path, labels: Any) -> Arrays:
+    """A .npz, whose pictures are read into memory as a whole; its labels, if `labels` gives none."""
+    archive = _load(path)
+    with archive:
+        pictures, own = pick(archive, path)
+    return Arrays(pictures, labels=own if labels is None else labels, location=str(path))
+
+
+def read_labels(labels: Any) -> Any:
+    """Labels as they are, or those in a .npy of that path."""
+    if isinstance(labels, str | Path):
+        return _load(Path(labels))
+    return labels
+
+
+def _load(path: Path, **options: Any) -> Any:
+    try:
+        return np.load(path, allow_pickle=False, **options)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def pick(arrays: Mapping[str, Any], path: Path) -> tuple[Any, Any]:
+    """The pictures among named arrays, by name or as there is no other; and the labels, or None."""
+    names = list(arrays)
+    pictures = next((name for name in PICTURES if name in names), names[0] if len(names) == 1 else None)
+    if pictures is None:
+        raise ValueError(f"{path}: {unknown('array', PICTURES[0], names)}; pictures are in one of {PICTURES}")
+    labels = next((name for name in LABELS if name in names), None)
+    return arrays[pictures], None if labels is None else arrays[labels]
+
+
+def _check(shape: tuple[int, ...], dtype: np.dtype, location: str) -> None:
+    if is_float(dtype):
+        fine = len(shape) == 4 and shape[3] == 3
+    else:
+        fine = dtype == np.uint8 and (len(shape) == 3 or (len(shape) == 4 and shape[3] in (3, 4)))
+    if not fine:
+        first = len(shape) == 4 and shape[1] in (1, 3, 4)
+        raise ValueError(
+            f"{location}: pictures are uint8 (N, H, W), (N, H, W, 3) or (N, H, W, 4), or preprocessed floats "
+            f"(N, H, W, 3); got {dtype} {shape}"
+            + ("; channels come last: transpose(0, 2, 3, 1)" if first else "")
+        )
+    if 0 in shape:
+        raise ValueError(f"{location} is empty: its shape is {shape}")

@@ -1,0 +1,56 @@
+"""The arrays of a store: names, shapes, types and names of their axes."""
+
+from typing import Any, NamedTuple
+
+
+class Column(NamedTuple):
+    """One array of a store, with an axis of records before those named here.
+
+    Attributes:
+        dtype: zarr's name of the type, or "string".
+        shape, axes: of one record.
+        fill: what is read where nothing is written yet, and stored for a record that failed.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+    axes: tuple[str, ...] = ()
+    fill: Any = 0
+
+
+STATUS = "status"
+LEFT, DONE, FAILED = 0, 1, 2  # its values
+SHOWN = 5  # most likely classes that are kept
+
+
+def columns(
+    *, height: int, width: int, maps_dtype: str, targets: int, classes: int, logits: bool
+) -> tuple[Column, ...]:
+    """The arrays of a store; `status` is last, and is written last.
+
+    Args:
+        height, width: of a stored map.
+        maps_dtype: "float16" or "float32".
+        targets: how many each record has; one has no axis.
+        classes: of the model.
+        logits: keep the whole output, not only the most likely classes.
+    """
+    several = ((targets,), ("target",)) if targets > 1 else ((), ())
+    k = min(SHOWN, classes)
+    nan = "NaN"
+    return (
+        Column("maps", maps_dtype, (*several[0], height, width), (*several[1], "y", "x"), 0.0),
+        Column("target", "int32", *several, -1),
+        Column("score", "float32", *several, nan),
+        Column("probability", "float32", *several, nan),
+        Column("predicted", "int32", (), (), -1),
+        Column("top_class", "int32", (k,), ("rank",), -1),
+        Column("top_logit", "float32", (k,), ("rank",), nan),
+        *([Column("logits", "float32", (classes,), ("class",), nan)] if logits else []),
+        Column("label", "int32", (), (), -1),
+        Column("path", "string", fill=""),
+        Column("digest", "uint8", (32,), ("byte",), 0),
+        Column("error", "string", fill=""),
+        Column(STATUS, "uint8", (), (), LEFT),
+    )

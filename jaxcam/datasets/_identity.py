@@ -1,0 +1,128 @@
+"""What a store says of how it was made, and what of that must be the same for a run to go on."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import __version__
+from .._probe import Probe
+from ..models._preprocess import Preprocess
+from ._plan import Plan, describe_targets
+from ._record import Source
+
+# A resumed run may differ in these: they do not change what is computed, or only in rounding.
+FREE = ("started", "command", "versions", "platform", "source.location", "weights.file")
+
+
+def describe(
+    plan: Plan,
+    probe: Probe,
+    source: Source,
+    preprocess: Preprocess,
+    *,
+    batch: int,
+    crop: bool,
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything that is needed to make the store again, as JSON; `more` is what the caller knows of the model."""
+    made = {
+        **more,
+        "parameters": digest_of(probe),
+        "method": getattr(plan.method, "__name__", repr(plan.method)),
+        "options": {name: plain(value) for name, value in sorted(plan.options.items())},
+        "target": describe_targets(plan.targets),
+        "stored": plan.stored,
+        "size": list(plan.size),
+        "fit": "crop" if crop else "squeeze",
+        "preprocess": {
+            **dataclasses.asdict(preprocess),
+            "interpolation": preprocess.interpolation.name.lower(),
+        },
+        "maps_dtype": plan.maps_dtype,
+        "logits": plan.logits,
+        "batch": batch,
+        "source": {
+            "kind": source.kind,
+            "location": source.location,
+            "records": len(source),
+            "digest": source.fingerprint(),
+        },
+        "versions": versions(),
+        "platform": jax.default_backend(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return json.loads(json.dumps(made))  # as it will be read again: tuples are lists
+
+
+def versions() -> dict[str, str]:
+    names = ("jax", "jaxlib", "flax", "numpy", "pillow", "tensorstore")
+    return {"jaxcam": __version__, **{name: importlib.metadata.version(name) for name in names}}
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """`method: 'gradcam' there, 'hirescam' now` for everything that keeps a run from going on."""
+    old, new = flatten(there), flatten(now)
+    names = [name for name in dict.fromkeys([*old, *new]) if not name.startswith(FREE)]
+    missing = "nothing"
+    return [
+        f"{name}: {_short(old.get(name, missing))} there, {_short(new.get(name, missing))} now"
+        for name in names
+        if old.get(name, missing) != new.get(name, missing)
+    ]
+
+
+def notes(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In what a run that goes on differs from the one that began, where that may change the rounding."""
+    old, new = flatten(there), flatten(now)
+    names = [name for name in new if name.startswith(("versions", "platform")) and name in old]
+    return [
+        f"begun with {name.removeprefix('versions.')} {old[name]}, now {new[name]}"
+        for name in names
+        if old[name] != new[name]
+    ]
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"source": {"kind": "folder"}}` as `{"source.kind": "folder"}`."""
+    flat: dict[str, Any] = {}
+    for name, each in value.items():
+        flat |= flatten(each, f"{prefix}{name}.") if isinstance(each, Mapping) else {f"{prefix}{name}": each}
+    return flat
+
+
+def digest_of(probe: Probe) -> str:
+    """sha256 of the parameters, and of which layer of what is probed."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(probe.parameters):
+        if isinstance(leaf, jax.Array | np.ndarray):
+            array = np.asarray(leaf)
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """An option's value as JSON: a function by its name, an array by its values or, if it is large, its digest."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if callable(value):
+        return getattr(value, "__name__", repr(value))
+    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    if isinstance(value, jax.Array | np.ndarray):
+        array = np.asarray(value)
+        return array.tolist() if array.size <= 64 else hashlib.sha256(array.tobytes()).hexdigest()
+    return str(value) if isinstance(value, Path) else repr(value)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} letters)"

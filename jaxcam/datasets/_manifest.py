@@ -1,0 +1,120 @@
+"""A table of pictures: CSV, TSV, JSON lines or Parquet with columns path, target and boxes."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .._labels import Labels
+from ._classes import number
+from ._decode import decode_file
+from ._folder import size_of
+from ._items import BOXES, TARGET, as_boxes, as_label, first
+from ._record import Boxes, Guarded, Record, as_text
+from ._tables import PATHS, READERS
+
+_LOOKED_AT = 100  # files, to tell a wrong folder from a missing file
+
+
+class Manifest(Guarded):
+    """The pictures that the rows of a table name.
+
+    `path` (or file, picture, image) is absolute or from the table's folder. `target` (or class, label) is a class's
+    number, or every row has a name; empty is none. `boxes` are [x0, y0, x1, y1] or a list of such, as JSON in text.
+    Other columns are left alone.
+
+    Raises ValueError for a row that is not so: the line and the value are named.
+    """
+
+    kind = "manifest"
+
+    def __init__(self, path: Path, *, classes: Labels | None):
+        self.location, self._folder = str(path), path.parent
+        self._paths: list[str] = []
+        self._boxes: dict[int, Boxes] = {}
+        targets: list[tuple[str, int | str | None]] = []
+        for place, row in READERS[path.suffix.lower()](path):
+            try:
+                given = first(row, PATHS)
+                if not isinstance(given, str) or not given:
+                    raise ValueError(f"a path is text; got {given!r}")
+                targets.append((place, _target(first(row, TARGET))))
+                if boxes := as_boxes(_from_json(first(row, BOXES))):
+                    self._boxes[len(self._paths)] = boxes
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}: {place}: {error}") from error
+            self._paths.append(given)
+        if not self._paths:
+            raise ValueError(f"{path} has no row")
+        if not any(os.path.exists(self._file(i)) for i in range(min(len(self), _LOOKED_AT))):
+            raise ValueError(
+                f"{path}: no such file: {self._file(0)!r}, nor any other of the first; paths are taken from the "
+                f"folder of the table"
+            )
+        self.classes, self._labels = _number(path, targets, classes)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def _file(self, i: int) -> str:
+        return os.path.join(self._folder, self._paths[i])
+
+    def name(self, i: int) -> str:
+        return as_text(self._paths[i])
+
+    def read(self, i: int) -> Record:
+        picture, digest = decode_file(self._file(i))
+        return Record(picture, self.name(i), digest, self._labels[i], self._boxes.get(i, ()))
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for i, path in enumerate(self._paths):
+            row = (path, size_of(self._file(i)), self._labels[i], self._boxes.get(i, ()))
+            digest.update(repr(row).encode())
+        return digest.hexdigest()
+
+
+def _target(value: Any) -> int | str | None:
+    if isinstance(value, str):
+        value = value.strip() or None
+        if value is None or not re.fullmatch(r"[+-]?\d+", value):
+            return value
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():  # pandas writes whole numbers with gaps so
+        value = int(value)
+    return as_label(value)
+
+
+def _from_json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value.strip() else None
+    except json.JSONDecodeError:
+        raise ValueError(f"boxes are JSON such as [[x0, y0, x1, y1]]; got {value!r}") from None
+
+
+def _number(
+    path: Path, targets: Sequence[tuple[str, int | str | None]], classes: Labels | None
+) -> tuple[tuple[str, ...] | None, list[int | None]]:
+    """The names of the classes where targets are names, and each target's number."""
+    named = {target: place for place, target in reversed(targets) if isinstance(target, str)}
+    if not named:
+        return None, [target for _, target in targets]  # pyright: ignore[reportReturnType]
+    if classes is None:
+        for place, target in targets:
+            if isinstance(target, int):
+                raise ValueError(
+                    f"{path}: {place}: target {target} is a number, where other rows have names: pass classes="
+                )
+    else:
+        for name, place in named.items():
+            try:
+                classes.index(name)
+            except ValueError as error:
+                raise ValueError(f"{path}: {place}: {error}") from error
+    names, numbers = number(named, classes)
+    return names, [numbers[each] if isinstance(each, str) else each for _, each in targets]

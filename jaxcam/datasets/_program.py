@@ -1,0 +1,84 @@
+"""The compiled program: what a store keeps of a batch of images, on every device of a mesh at once.
+
+The batches of a step lie side by side along the mesh's axis `data`, one on each device, and nothing crosses from
+device to device. What is computed of a batch therefore depends neither on how many devices there are nor on the
+batches beside it.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from .._display import display
+from .._explain import explain
+from .._probe import Probe
+from .._targets import Top
+from ._columns import SHOWN
+from ._plan import Plan
+
+DATA = "data"
+
+
+def compute(plan: Plan, probe: Probe, images: Array, labels: Array) -> dict[str, Array]:
+    """The columns that the model gives, for images `(B, H, W, 3)` and their own classes `(B,)`.
+
+    A record's row of `finite` tells whether its output and maps are; `target`, `score` and `maps` have an axis of
+    targets, which is dropped where there is one.
+    """
+    if isinstance(plan.targets, Top):
+        targets = plan.targets
+    elif plan.targets is None:
+        targets = labels[:, None]
+    else:
+        targets = jnp.tile(jnp.asarray(plan.targets, jnp.int32), (images.shape[0], 1))
+    raw, outputs = explain(
+        probe, images, targets, method=plan.method, raw=True, with_output=True, **plan.options
+    )
+    outputs = outputs.astype(jnp.float32)
+    top_logit, top_class = jax.lax.top_k(outputs, min(SHOWN, outputs.shape[1]))
+    chosen = jax.lax.top_k(outputs, targets.k)[1] if isinstance(targets, Top) else targets
+    score = jnp.take_along_axis(outputs, chosen, axis=1)
+    maps = raw if plan.stored == "raw" else display(raw, size=plan.size if plan.stored == "image" else None)
+    found = {
+        "maps": maps.astype(plan.maps_dtype),
+        "target": chosen.astype(jnp.int32),
+        "score": score,
+        "probability": jnp.exp(score - jax.nn.logsumexp(outputs, axis=1, keepdims=True)),
+    }
+    if plan.count == 1:
+        found = {name: value[:, 0] for name, value in found.items()}
+    if plan.logits:
+        found["logits"] = outputs
+    finite = jnp.isfinite(outputs).all(axis=1) & jnp.isfinite(raw).all(axis=(1, 2, 3))
+    top = {"predicted": top_class[:, 0], "top_class": top_class, "top_logit": top_logit}
+    return found | top | {"finite": finite}
+
+
+class Program:
+    """`compute` over the devices of this process: the parameters on each of them, a batch for each in a step."""
+
+    def __init__(self, plan: Plan, probe: Probe, devices: Sequence[jax.Device], *, batch: int):
+        mesh = Mesh(np.array(devices), (DATA,))
+        self.devices, self.batch = len(devices), batch
+        self._split = NamedSharding(mesh, PartitionSpec(DATA))
+        self._probe = jax.device_put(probe, NamedSharding(mesh, PartitionSpec()))
+        run = jax.shard_map(
+            lambda probe, images, labels: compute(plan, probe, images, labels),
+            mesh=mesh,
+            in_specs=(PartitionSpec(), PartitionSpec(DATA), PartitionSpec(DATA)),
+            out_specs=PartitionSpec(DATA),
+            check_vma=False,  # nothing is shared but the parameters
+        )
+        count = len(devices) * batch
+        images = jax.ShapeDtypeStruct((count, *plan.size, 3), jnp.float32, sharding=self._split)
+        labels = jax.ShapeDtypeStruct((count,), jnp.int32, sharding=self._split)
+        self._run = jax.jit(run).lower(self._probe, images, labels).compile()
+
+    def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Array]:
+        """Starts a step on images `(devices * batch, H, W, 3)` and labels of as many; gives its results, which may
+        not be there yet."""
+        return self._run(self._probe, *jax.device_put((images, labels), self._split))

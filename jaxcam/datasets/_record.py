@@ -1,0 +1,101 @@
+"""What a data set is made of: records, those that cannot be read, and the source they come from."""
+
+import errno
+import operator
+import os
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+Boxes = tuple[tuple[float, float, float, float], ...]
+
+# Of the machine, not of the record: too many open files, or no memory for another.
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class Record(NamedTuple):
+    """One picture of a data set.
+
+    Attributes:
+        picture: upright RGB; or floats (H, W, 3), preprocessed already, which the model takes as they are; None in a
+            batch of the feed, where it has become a row of images.
+        path: what the record is called: a path in its folder or manifest, or `digits.npy[17]`.
+        digest: sha256 of the encoded bytes of a file, or of an array's, 32 bytes.
+        label: the class that the source says, or None.
+        boxes: rows of x0, y0, x1, y1 in pixels of the picture.
+    """
+
+    picture: Image.Image | Float[np.ndarray, "H W 3"] | None
+    path: str
+    digest: bytes
+    label: int | None = None
+    boxes: Boxes = ()
+
+
+class Unreadable(Exception):
+    """One record that cannot be read; its text is the reason. `digest` is that of its bytes, where those could be."""
+
+    def __init__(self, reason: str, digest: bytes = b""):
+        super().__init__(reason)
+        self.digest = digest
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A data set: records by number, read by several threads at once.
+
+    Attributes:
+        kind: "folder", "manifest", "array", "arrayrecord" or "sequence".
+        location: where it lies, in words.
+        classes: names of the classes that labels number, where the source says them.
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def location(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> Record:
+        """Raises Unreadable for a record that is no good, IndexError for one that does not exist."""
+        ...
+
+    def name(self, i: int, /) -> str:
+        """What record `i` is called, without reading it."""
+        ...
+
+    def fingerprint(self) -> str:
+        """sha256 of what the records are called, their labels and sizes in bytes: tells one data set from another."""
+        ...
+
+
+class Guarded:
+    """A source whose `read` may raise anything: out of `source[i]` comes a record, or Unreadable."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def read(self, i: int) -> Record:
+        raise NotImplementedError
+
+    def __getitem__(self, i: int) -> Record:
+        i = operator.index(i)
+        if not 0 <= i < len(self):
+            raise IndexError(f"no record {i}: there are {len(self)}")
+        try:
+            return self.read(i)
+        except (Unreadable, MemoryError):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _SHORTAGES:
+                raise
+            raise Unreadable(f"{type(error).__name__}: {error}".strip().splitlines()[0]) from error
+
+
+def as_text(path: str) -> str:
+    """A path as text that can be written anywhere: a mark stands for bytes that are no text."""
+    return os.fsencode(path).decode("utf-8", "replace")

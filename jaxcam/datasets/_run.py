@@ -1,0 +1,206 @@
+"""Explain a whole data set into a store, and go on where an earlier run ended."""
+
+import os
+import socket
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._arguments import within_memory
+from .._errors import choose
+from .._labels import Labels as Names
+from .._probe import Probe
+from ..methods import METHODS
+from ..models._preprocess import Preprocess
+from ._classes import as_labels
+from ._clock import Clock
+from ._columns import DONE, FAILED, STATUS
+from ._feed import feed
+from ._identity import describe, notes, versions
+from ._labelling import Labels, translation
+from ._leftovers import belongs, sweep
+from ._log import Log
+from ._loop import BadRecord, Loop
+from ._meter import Listener, Meter, Summary
+from ._plan import Plan, parse_targets
+from ._program import Program
+from ._pulse import check_alone, pulse
+from ._resume import open_or_create
+from ._signals import Stop, Stopped, listening
+from ._sources import open as open_source
+from ._store import Store
+
+
+def run(
+    source: Any,
+    probe: Probe,
+    *,
+    out: str | os.PathLike,
+    preprocess: Preprocess,
+    method: Callable | str = "gradcam",
+    options: Mapping[str, Any] | None = None,
+    targets: Any = "top-1",
+    crop: bool = True,
+    stored: str = "image",
+    maps_dtype: str = "float16",
+    logits: bool = False,
+    batch: int = 16,
+    classes: Names | Sequence[str] | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    workers: int | None = None,
+    process: int = 0,
+    processes: int = 1,
+    strict: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Summary:
+    """Explains every record of a data set into a zarr v3 store, resumed where there is one already.
+
+    Kill it at any moment and call it again: it computes what is missing, and the store is bit for bit what an
+    undisturbed run makes. Each batch is computed whole on one device, so neither the number of devices nor that of
+    processes changes what is computed.
+
+    Args:
+        source: of pictures: what `jaxcam.datasets.open` takes, or what it gives.
+        probe: a layer of a model, from `jaxcam.probe`.
+        out: the store: a folder, or a URL (`gs://`, `s3://`, `file://`).
+        preprocess: as the model wants pictures, from `jaxcam.models.preprocess`.
+        method: a function of `jaxcam.METHODS`, its name, or any function of the same signature.
+        options: of the method.
+        targets: the classes to explain: "top-1", "top-5", `jaxcam.top(k)`; a class, or several, for every record; or
+            "label", the class that the source says of each.
+        crop: take a picture's centre, rather than squeeze all of it into the model's square.
+        stored: "image", maps for display at the size of the model's input; "layer", at the layer's; "raw", signed,
+            at the layer's.
+        maps_dtype: "float16" or "float32".
+        logits: keep the whole output of the model, not only the five most likely classes.
+        batch: records that a device computes at once, and a chunk of the store.
+        classes: names of the model's classes, for the store and for the class names of the source.
+        devices: of this process, by default all of them.
+        workers: threads that read and decode.
+        process, processes: this process takes every `processes`-th batch, from the batch `process` on. The others
+            take theirs, here or on other hosts; they share nothing but the store.
+        strict: the first record that fails ends the run.
+        metadata: what else to keep of the model, as JSON: its name, the file of its weights.
+        listeners: called with each event of the run, a dict.
+
+    Returns:
+        A summary of this process's share.
+
+    Raises:
+        ValueError: a wrong argument, a store made otherwise (with the difference), or one that another run writes.
+        TypeError: an option that the method does not have.
+        BadRecord: a record failed, with `strict`.
+        OSError: the store cannot be written, such as on a full disk; what is written stays valid.
+        MemoryError: a batch does not fit into the device's memory.
+        Stopped: Ctrl-C or SIGTERM; what was in flight is written. It is a KeyboardInterrupt.
+    """
+    source = source if hasattr(source, "fingerprint") else open_source(source)
+    _check_counts(len(source), batch, process, processes)
+    plan = Plan(
+        method=method if callable(method) else choose("method", method, METHODS, show=99),
+        options=dict(options or {}),
+        targets=parse_targets(targets),
+        stored=stored,
+        size=(preprocess.size, preprocess.size),
+        maps_dtype=maps_dtype,
+        logits=logits,
+    )
+    shape = plan.shape(probe)
+    columns = plan.columns(shape)
+    names = as_labels(classes)
+    needed = plan.targets is None
+    labels = Labels(
+        translation(source.classes, names, shape.classes, needed=needed), shape.classes, needed=needed
+    )
+    batch = min(batch, len(source))
+    more = {**(metadata or {}), "layer_size": [shape.height, shape.width]}
+    more["classes"] = None if names is None else list(names.names)
+    attributes = describe(plan, probe, source, preprocess, batch=batch, crop=crop, more=more)
+    store = open_or_create(str(out), columns, attributes, batch=batch, wait=process > 0)
+    check_alone(store.kv, store.location, process, processes)
+
+    mine = range(process, store.batches, processes)
+    done = store.done()
+    left = [number for number in mine if number not in done]
+    sweep(store.location, belongs(left, process))
+    used = list(devices or jax.local_devices())
+    clock = Clock()
+    meter = Meter([Log(store, process), *listeners], clock=clock, **standing(store, mine))
+
+    def work(stop: Stop) -> None:
+        if strict and meter.failed:
+            raise BadRecord(f"{meter.failed} records of {store.location!r} have failed before")
+        if not left:
+            return
+        program = Program(plan, probe, used, batch=batch)
+        meter.tell("compiled", seconds=round(clock.seconds, 3))
+        clock.start()
+        batches = feed(
+            source,
+            preprocess,
+            batch=batch,
+            indices_of_batches=left,
+            crop=crop,
+            workers=workers or max(2, os.cpu_count() or 2),
+            ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
+        )
+        loop = Loop(store, columns, program, labels, report=meter.written, clock=clock, strict=strict)
+        loop.run(batches, stop)
+
+    with (
+        pulse(store.kv, process, processes),
+        listening() as stop,
+        warnings.catch_warnings(),
+        within_memory(batch),
+    ):
+        warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
+        meter.tell("start", **_who(used, process, processes), **meter.now())
+        for each in notes(store.attributes, attributes):
+            meter.tell("note", text=each)
+        try:
+            work(stop)
+        except Exception as error:
+            meter.tell("error", reason=str(error), **meter.now())
+            raise
+        summary = meter.summary(store.location)
+        meter.tell("stop" if stop() else "end", **summary._asdict())
+    if stop.signal is not None and meter.left:
+        raise Stopped(summary, stop.signal)
+    return summary
+
+
+def standing(store: Store, mine: range) -> dict[str, int]:
+    """How many records of these batches there are, are done and have failed."""
+    status = store.read(STATUS)
+    share = np.isin(np.arange(store.records) // store.batch, mine)
+    return {
+        "total": int(share.sum()),
+        "done": int((share & (status == DONE)).sum()),
+        "failed": int((share & (status == FAILED)).sum()),
+        "batch": store.batch,
+    }
+
+
+def _who(devices: Sequence[jax.Device], process: int, processes: int) -> dict[str, Any]:
+    return {
+        "process": process,
+        "processes": processes,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "devices": [str(each) for each in devices],
+        "platform": devices[0].platform,
+        "versions": versions(),
+    }
+
+
+def _check_counts(records: int, batch: int, process: int, processes: int) -> None:
+    if records == 0:
+        raise ValueError("the data set is empty")
+    if not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"batch is a whole number of at least 1; got {batch!r}")
+    if not 0 <= process < processes:
+        raise ValueError(f"process is 0 to {processes - 1}, for {processes} processes; got {process}")

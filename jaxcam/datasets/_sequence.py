@@ -1,0 +1,48 @@
+"""Any Python object with `len` and `[i]`: a list, a PyTorch data set, a Grain MapDataset."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._items import record_of
+from ._record import Guarded, Record, as_text
+
+
+class Items(Guarded):
+    """Records from the items of an object, which several threads ask for at once.
+
+    Args:
+        items: what has `len` and `[i]`.
+        called: what records are named after: `MapDataset[17]`.
+        decode: makes of an item what `record_of` takes.
+    """
+
+    kind = "sequence"
+    classes = None
+
+    def __init__(self, items: Any, *, called: str, decode: Callable[[Any], Any] | None = None):
+        if isinstance(items, Mapping | set | frozenset) or not all(
+            hasattr(items, each) for each in ("__len__", "__getitem__")
+        ):
+            raise TypeError(
+                f"a data set is a path, or an object with len and [i]; got {type(items).__name__}"
+            )
+        self.items, self.location, self._decode = items, called, decode
+        if not len(self):
+            raise ValueError(f"{called} is empty")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def name(self, i: int) -> str:
+        if isinstance(self.items, list | tuple) and isinstance(self.items[i], str | os.PathLike):
+            return as_text(os.fspath(self.items[i]))
+        return f"{self.location}[{i}]"
+
+    def read(self, i: int) -> Record:
+        item = self.items[i]
+        return record_of(item if self._decode is None else self._decode(item), self.name(i))
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"{self.location} {len(self)}".encode()).hexdigest()

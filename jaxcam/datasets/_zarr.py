@@ -1,0 +1,63 @@
+"""Pictures in zarr 2 or 3, read by tensorstore."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._arrays import Arrays, pick
+
+_CACHE = 256 << 20  # bytes of decoded chunks, as one holds many neighbours
+_DRIVERS = {"zarr.json": "zarr3", ".zarray": "zarr"}
+
+
+def open_zarr(path: Path, labels: Any) -> Arrays:
+    """An array of zarr 2 or 3, or a group with one of `PICTURES` and perhaps one of `LABELS`."""
+    if is_zarr_array(path):
+        return Arrays(_Zarr(path), labels=labels, location=str(path))
+    pictures, own = pick(
+        {each.name: _Zarr(each) for each in sorted(path.iterdir()) if is_zarr_array(each)}, path
+    )
+    if own is not None:
+        own = own.whole()
+    return Arrays(pictures, labels=own if labels is None else labels, location=str(path))
+
+
+def is_zarr(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
+
+
+def is_zarr_array(path: Path) -> bool:
+    if (path / ".zarray").is_file():
+        return True
+    try:
+        return json.loads((path / "zarr.json").read_text()).get("node_type") == "array"
+    except (OSError, ValueError):
+        return False
+
+
+class _Zarr:
+    """An array of a zarr, as an object with `shape`, `dtype` and `[i]`."""
+
+    def __init__(self, path: Path):
+        import tensorstore
+
+        driver = next(driver for name, driver in _DRIVERS.items() if (path / name).is_file())
+        spec = {
+            "driver": driver,
+            "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
+            "recheck_cached_data": "open",
+        }
+        context = tensorstore.Context({"cache_pool": {"total_bytes_limit": _CACHE}})
+        try:
+            self._store = tensorstore.open(spec, context=context, read=True, open=True).result()
+        except ValueError as error:
+            raise ValueError(f"{path} is no zarr array: {error}") from error
+        self.shape, self.dtype = self._store.shape, self._store.dtype.numpy_dtype
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self._store[i].read().result()
+
+    def whole(self) -> np.ndarray:
+        return self._store.read().result()
