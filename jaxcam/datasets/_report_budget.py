@@ -67,7 +67,8 @@ class Blocks:
             )
         room -= rest
         with ThreadPoolExecutor(thread_name_prefix="pictures") as pool:
-            sizes = self._sizes(pool)
+            some = np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(int))
+            sizes = _Sizes([each for each in pool.map(self._see, some.tolist()) if each.view])
             for start in range(0, count, BLOCK):
                 records = range(start, min(start + BLOCK, count))
                 share = room * len(records) / (count - start)
@@ -75,15 +76,18 @@ class Blocks:
                 room -= sum(len(picture or "") + len(note) for picture, note, *_ in block)
                 yield block
 
-    def _fill(self, pool: ThreadPoolExecutor, records: range, sizes, share: float, most: float) -> list:
+    def _fill(
+        self, pool: ThreadPoolExecutor, records: range, sizes: "_Sizes", share: float, most: float
+    ) -> list:
         """Entries with pictures of the first level that should fit, or the first below it that does."""
         seen = list(pool.map(self._see, records))
-        for level, size in zip((*LEVELS, None), (*sizes, 0.0), strict=True):
-            if size * len(records) > share:
-                continue
-            made = list(pool.map(lambda each, level=level: _encode(each, level), seen))
-            if sum(len(each or "") for each in made) <= most:
-                break
+        made: list[str | None] = [None] * len(seen)
+        for level in LEVELS:
+            if sizes[level] * len(records) <= share:
+                encoded = list(pool.map(lambda each, level=level: _encode(each, level), seen))
+                if sum(len(each or "") for each in encoded) <= most:
+                    made = encoded
+                    break
         self.pictures += sum(each is not None for each in made)
         notes = [
             each.note or ("" if picture or each.view is None else "left out: beyond the report's budget")
@@ -92,17 +96,6 @@ class Blocks:
         return [
             [picture, note, *self._entry(record)]
             for picture, note, record in zip(made, notes, records, strict=True)
-        ]
-
-    def _sizes(self, pool: ThreadPoolExecutor) -> list[float]:
-        """Of each level: bytes a picture."""
-        count = self._table.shape[1]
-        some = np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(int))
-        seen = list(pool.map(self._see, some.tolist()))
-        return [
-            sum(len(each or "") for each in pool.map(lambda one, level=level: _encode(one, level), seen))
-            / max(1, sum(each.view is not None for each in seen))
-            for level in LEVELS
         ]
 
     def _see(self, record: int) -> Seen:
@@ -123,12 +116,24 @@ class Blocks:
         return [maps, tops]
 
 
+class _Sizes(dict[Level, float]):
+    """Bytes a picture, by level: the mean over a few, encoded when it is asked for."""
+
+    def __init__(self, some: Sequence[Seen]):
+        super().__init__()
+        self._some = some
+
+    def __missing__(self, level: Level) -> float:
+        self[level] = sum(len(_encode(each, level) or "") for each in self._some) / max(1, len(self._some))
+        return self[level]
+
+
 def base64(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-def _encode(seen: Seen, level: Level | None) -> str | None:
-    if seen.view is None or level is None:
+def _encode(seen: Seen, level: Level) -> str | None:
+    if seen.view is None:
         return None
     view, file = seen.view, io.BytesIO()
     if view.width > level.edge:
