@@ -99,9 +99,15 @@ class Blocks:
         ]
 
     def _see(self, record: int) -> Seen:
-        """From the first store that has the record."""
-        store = int(np.argmax(self._table[:, record] >= 0))
-        return self._sources[store].see(int(self._table[store, record]))
+        """From the first store whose source still has the picture."""
+        rows = self._table[:, record].tolist()
+        first = None
+        for source, row in zip(self._sources, rows, strict=True):
+            seen = source.see(row) if row >= 0 else None
+            if seen and seen.view:
+                return seen
+            first = first or seen
+        return first or Seen(None)
 
     def _entry(self, record: int) -> list:
         rows = self._table[:, record].tolist()

@@ -51,7 +51,7 @@ class Scan:
         return np.where(known, predicted == label, np.nan)
 
     def figures(self) -> dict[str, Any]:
-        """Counts, means with standard errors, histograms, and mean maps."""
+        """Counts, means with standard errors and histograms; of several targets, the values of the first."""
         status = self.columns["status"]
         done, correct = status == DONE, self.correct
         figures: dict[str, Any] = {
@@ -62,7 +62,7 @@ class Scan:
             "histograms": {},
         }
         for name in self.values:
-            column = self.columns[name][done]
+            column = self.columns[name][done, 0]
             figures["means"][name] = mean(column)
             figures["histograms"][name] = histogram(column, None if correct is None else correct[done])
         if correct is not None:
@@ -145,7 +145,6 @@ def mean(column: np.ndarray) -> tuple[float, float, int] | None:
 
 def histogram(column: np.ndarray, correct: np.ndarray | None) -> dict[str, Any] | None:
     """Counts in equal bins of the values, and of those among them whose prediction is wrong, if that is known."""
-    column = column[:, 0] if column.ndim == 2 else column
     good = np.isfinite(column)
     if not good.any():
         return None

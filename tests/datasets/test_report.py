@@ -186,6 +186,8 @@ def test_a_picture_that_moved_changed_or_broke(tmp_path, paths, root, capsys):
     assert records[1][:2] == [None, "picture not readable: not a picture, or of a kind that PIL cannot read"]
     assert records[2][:2] == [None, f"no picture in {moved}"]
     assert records[3][1] == ""
+    second = make_store(tmp_path / "b.zarr", root, paths[5:], method="layercam", seed=0)
+    assert report([store, second], tmp_path / "a.html").pictures == COUNT - 5  # from the source that is there
     shutil.copy(root / paths[2], moved / "0002.png")  # flat, under its own name
     report(store, tmp_path / "a.html", pictures=moved)
     assert Page(tmp_path / "a.html").records[2][0]

@@ -26,7 +26,7 @@ function methodsTable() {
   const body = S.map(({ name, figures }) => [name, figures.done.toLocaleString("en"), figures.failed.toLocaleString("en"),
     ...(any ? [percent(figures.accuracy?.[0])] : []), ...valueNames.map((each) => meanOf(figures.means[each]))]);
   return el("div", { class: "box" }, el("h2", {}, S.length > 1 ? "Methods" : "Means"),
-    el("p", { class: "quiet" }, "Mean ± standard error over the records that are done. Entropy is 0 for a map on one cell and 1 for one that is the same everywhere."),
+    el("p", { class: "quiet" }, "Mean ± standard error over the records that are done. Entropy is 0 for a map on one cell and 1 for one that is the same everywhere." + (TARGETS > 1 ? " Values are those of the first target." : "")),
     el("div", { class: "scroll" }, el("table", { style: "margin-top:8px" },
       el("thead", {}, el("tr", {}, head.map((text, at) => el("th", { class: at ? "number" : "", scope: "col" }, text)))),
       el("tbody", {}, body.map((row) => el("tr", {}, row.map((text, at) => at ? el("td", { class: "number" }, text) : el("th", { scope: "row" }, text))))))));

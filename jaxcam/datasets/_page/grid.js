@@ -39,8 +39,8 @@ function select() {
 function layout() {
   const width = $("grid").clientWidth, panels = S.length;
   const across = Math.max(1, Math.min(panels, Math.floor(width / state.size)));
-  const columns = Math.max(1, Math.min(Math.floor((width + GAP) / (across * state.size + GAP)), Math.max(order.length, 1)));
-  const most = Math.max(state.size * across * 1.5, 240); // few cards do not grow to fill the line
+  const columns = Math.max(1, Math.min(Math.floor((width + GAP) / (across * state.size + GAP) + 0.2), Math.max(order.length, 1)));
+  const most = Math.max(state.size * across * 1.8, 240); // few cards do not grow to fill the line
   const card = Math.min((width - GAP * (columns - 1)) / columns, most);
   const panel = (card - 2 - (across - 1)) / across / D.aspect;
   const height = Math.ceil(panels / across) * (panel + CAPTION + 1) + FILE;
