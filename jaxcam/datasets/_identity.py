@@ -37,7 +37,7 @@ def describe(
         **more,
         "parameters": digest_of(probe),
         "method": getattr(plan.method, "__name__", repr(plan.method)),
-        "options": {name: plain(value) for name, value in sorted(plan.options.items())},
+        "options": {name: plain(value) for name, value in sorted([*plan.options, *plan.arrays.items()])},
         "target": describe_targets(plan.targets),
         "stored": plan.stored,
         "size": list(plan.size),
@@ -71,11 +71,10 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """`method: 'gradcam' there, 'hirescam' now` for everything that keeps a run from going on."""
     old, new = flatten(there), flatten(now)
     names = [name for name in dict.fromkeys([*old, *new]) if not name.startswith(FREE)]
-    missing = "nothing"
     return [
-        f"{name}: {_short(old.get(name, missing))} there, {_short(new.get(name, missing))} now"
+        f"{name}: {_short(old, name)} there, {_short(new, name)} now"
         for name in names
-        if old.get(name, missing) != new.get(name, missing)
+        if (name in old, old.get(name)) != (name in new, new.get(name))
     ]
 
 
@@ -123,6 +122,6 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else repr(value)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def _short(values: Mapping[str, Any], name: str) -> str:
+    text = repr(values[name]) if name in values else "nothing"
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} letters)"

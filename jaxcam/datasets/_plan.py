@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._errors import choose
 from .._explain import check_options
@@ -23,13 +24,16 @@ class Plan:
     """What to compute of every image.
 
     Attributes:
+        options: of the method, by name, but for those that are arrays.
+        arrays: those; a compiled program takes them as arguments.
         targets: the k most likely classes; or classes, the same for every record; or None: each record's own.
         stored: "image" and "layer", maps for display at `size` or the layer's size; "raw", signed ones.
         size: `(H, W)` of the images, and of maps that are stored as "image".
     """
 
     method: Callable
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[tuple[str, Any], ...] = ()
+    arrays: Mapping[str, Any] = field(default_factory=dict, compare=False)
     targets: Top | tuple[int, ...] | None
     stored: str
     size: tuple[int, int]
@@ -52,8 +56,7 @@ class Plan:
         choose("stored", self.stored, STORED)
         choose("maps_dtype", self.maps_dtype, MAPS_DTYPES)
         image = jax.ShapeDtypeStruct((*self.size, 3), jnp.float32)
-        check_options(self.method, self.options)
-        call = functools.partial(self.method, **self.options)
+        call = functools.partial(self.method, **dict(self.options), **self.arrays)
         output, raw = jax.eval_shape(lambda p, image: (p(image)[0], call(p, image, 0)), probe, image)
         if getattr(output, "ndim", 0) != 1:
             raise ValueError(f"a data set's run needs a model that returns a vector of logits; got {output}")
@@ -75,6 +78,14 @@ class Plan:
             classes=shape.classes,
             logits=self.logits,
         )
+
+
+def split_options(method: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a method as a `Plan` takes them; TypeError for one that the method does not have."""
+    check_options(method, options)
+    arrays = {name: each for name, each in options.items() if isinstance(each, jax.Array | np.ndarray)}
+    rest = sorted((name, each) for name, each in options.items() if name not in arrays)
+    return {"options": tuple(rest), "arrays": arrays}
 
 
 class Shape(NamedTuple):

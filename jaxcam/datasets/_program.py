@@ -5,7 +5,9 @@ device to device. What is computed of a batch therefore depends neither on how m
 batches beside it.
 """
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +25,9 @@ from ._plan import Plan
 DATA = "data"
 
 
-def compute(plan: Plan, probe: Probe, images: Array, labels: Array) -> dict[str, Array]:
+def compute(
+    plan: Plan, probe: Probe, arrays: dict[str, Any], images: Array, labels: Array
+) -> dict[str, Array]:
     """The columns that the model gives, for images `(B, H, W, 3)` and their own classes `(B,)`.
 
     A record's row of `finite` tells whether its output and maps are; `target`, `score` and `maps` have an axis of
@@ -35,9 +39,8 @@ def compute(plan: Plan, probe: Probe, images: Array, labels: Array) -> dict[str,
         targets = labels[:, None]
     else:
         targets = jnp.tile(jnp.asarray(plan.targets, jnp.int32), (images.shape[0], 1))
-    raw, outputs = explain(
-        probe, images, targets, method=plan.method, raw=True, with_output=True, **plan.options
-    )
+    options = dict(plan.options) | arrays
+    raw, outputs = explain(probe, images, targets, method=plan.method, raw=True, with_output=True, **options)
     outputs = outputs.astype(jnp.float32)
     top_logit, top_class = jax.lax.top_k(outputs, min(SHOWN, outputs.shape[1]))
     chosen = jax.lax.top_k(outputs, targets.k)[1] if isinstance(targets, Top) else targets
@@ -65,20 +68,26 @@ class Program:
         mesh = Mesh(np.array(devices), (DATA,))
         self.devices, self.batch = len(devices), batch
         self._split = NamedSharding(mesh, PartitionSpec(DATA))
-        self._probe = jax.device_put(probe, NamedSharding(mesh, PartitionSpec()))
-        run = jax.shard_map(
-            lambda probe, images, labels: compute(plan, probe, images, labels),
-            mesh=mesh,
-            in_specs=(PartitionSpec(), PartitionSpec(DATA), PartitionSpec(DATA)),
-            out_specs=PartitionSpec(DATA),
-            check_vma=False,  # nothing is shared but the parameters
-        )
+        self._shared = jax.device_put((probe, dict(plan.arrays)), NamedSharding(mesh, PartitionSpec()))
         count = len(devices) * batch
         images = jax.ShapeDtypeStruct((count, *plan.size, 3), jnp.float32, sharding=self._split)
         labels = jax.ShapeDtypeStruct((count,), jnp.int32, sharding=self._split)
-        self._run = jax.jit(run).lower(self._probe, images, labels).compile()
+        self._run = _step.lower(plan, mesh, *self._shared, images, labels).compile()
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Array]:
         """Starts a step on images `(devices * batch, H, W, 3)` and labels of as many; gives its results, which may
         not be there yet."""
-        return self._run(self._probe, *jax.device_put((images, labels), self._split))
+        return self._run(*self._shared, *jax.device_put((images, labels), self._split))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _step(plan: Plan, mesh: Mesh, probe: Probe, arrays: dict[str, Any], images: Array, labels: Array):
+    shared, split = PartitionSpec(), PartitionSpec(DATA)
+    each = jax.shard_map(
+        functools.partial(compute, plan),
+        mesh=mesh,
+        in_specs=(shared, shared, split, split),
+        out_specs=split,
+        check_vma=False,  # nothing goes from one device to another
+    )
+    return each(probe, arrays, images, labels)

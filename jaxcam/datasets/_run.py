@@ -25,7 +25,7 @@ from ._leftovers import belongs, sweep
 from ._log import Log
 from ._loop import BadRecord, Loop
 from ._meter import Listener, Meter, Summary
-from ._plan import Plan, parse_targets
+from ._plan import Plan, parse_targets, split_options
 from ._program import Program
 from ._pulse import check_alone, pulse
 from ._resume import open_or_create
@@ -100,9 +100,10 @@ def run(
     """
     source = source if hasattr(source, "fingerprint") else open_source(source)
     _check_counts(len(source), batch, process, processes)
+    method = method if callable(method) else choose("method", method, METHODS, show=99)
     plan = Plan(
-        method=method if callable(method) else choose("method", method, METHODS, show=99),
-        options=dict(options or {}),
+        method=method,
+        **split_options(method, options or {}),
         targets=parse_targets(targets),
         stored=stored,
         size=(preprocess.size, preprocess.size),
