@@ -54,11 +54,7 @@ class Arrays(Guarded):
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"{self._called} {self.shape} {self.dtype}".encode())
-        for i in (
-            0,
-            len(self) // 2,
-            len(self) - 1,
-        ):  # three for all: other pictures of the same number are told
+        for i in (0, len(self) // 2, len(self) - 1):  # three stand for all
             digest.update(np.asarray(self.pictures[i]).tobytes())
         if self._labels is not None:
             digest.update(self._labels.astype("<i8").tobytes())

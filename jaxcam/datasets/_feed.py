@@ -47,8 +47,9 @@ def feed(
 ) -> Generator[Batch, None, None]:
     """Batches `i` of records `i * batch` and on, in the order of `indices_of_batches`.
 
-    Threads suffice: decoding, resizing and arithmetic let go of Python's lock. However the consumer ends, by `close`,
-    by an exception or by an interrupt, what is being read is waited for and nothing more is begun.
+    Threads suffice: decoding, resizing and arithmetic let go of Python's lock, and a picture costs no more CPU than
+    with Grain's threads or processes (benchmarks/results/feed.md). However the consumer ends, by `close`, by an
+    exception or by an interrupt, what is being read is waited for and nothing more is begun.
 
     Args:
         batch: records in a batch.

@@ -23,15 +23,16 @@ class Folder(Guarded):
 
     def __init__(self, root: Path, *, recursive: bool, classes: Labels | None):
         self.root, self.location = root, str(root)
-        self._paths = sorted(_walk(root) if recursive else _beside(root), key=natural)
+        self._paths = list(_walk(root, recursive=recursive))
         if not self._paths:
             where = "below" if recursive else "in"
             raise ValueError(f"no picture {where} the folder {str(root)!r}: looked for {', '.join(SUFFIXES)}")
-        owners = _owners(self._paths, named=classes is not None)
+        folders = list(dict.fromkeys(map(os.path.dirname, self._paths)))
+        owners = _owners(folders, named=classes is not None)
         if owners is None and classes is not None:
             raise ValueError(f"classes= needs class folders: {as_text(self._paths[0])!r} lies in none")
-        self.classes, numbers = number(owners, classes) if owners else (None, {})
-        self._labels = [numbers[owner] for owner in owners] if owners else None
+        self.classes, numbers = number(owners.values(), classes) if owners else (None, {})
+        self._label_of = {folder: numbers[owner] for folder, owner in owners.items()} if owners else {}
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -39,16 +40,18 @@ class Folder(Guarded):
     def name(self, i: int) -> str:
         return as_text(self._paths[i])
 
+    def _label(self, i: int) -> int | None:
+        return self._label_of.get(os.path.dirname(self._paths[i]))
+
     def read(self, i: int) -> Record:
         picture, digest = decode_file(os.path.join(self.root, self._paths[i]))
-        return Record(picture, self.name(i), digest, self._labels[i] if self._labels else None)
+        return Record(picture, self.name(i), digest, self._label(i))
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
         for i, path in enumerate(self._paths):
             size = size_of(os.path.join(self.root, path))
-            label = self._labels[i] if self._labels else None
-            digest.update(os.fsencode(path) + f"\0{size} {label}\n".encode())
+            digest.update(os.fsencode(path) + f"\0{size} {self._label(i)}\n".encode())
         return digest.hexdigest()
 
 
@@ -62,18 +65,20 @@ def size_of(path: str) -> int:
 
 def natural(path: str) -> tuple[list[str | int], str]:
     """Sorts numbers by value; paths that differ in leading zeros alone by their text."""
-    parts: list[str | int] = [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", path)]
+    parts: list[str | int] = list(re.split(r"([0-9]+)", path))
+    parts[1::2] = map(int, parts[1::2])
     return parts, path
 
 
-def _walk(root: Path) -> Iterator[str]:
+def _walk(root: Path, *, recursive: bool) -> Iterator[str]:
     def refuse(error: OSError):
         raise error
 
     for here, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-        folders[:] = [each for each in folders if not each.startswith(".") and not _leads_back(here, each)]
+        inside = [each for each in folders if not each.startswith(".") and not _leads_back(here, each)]
+        folders[:] = sorted(inside, key=natural) if recursive else []
         below = os.path.relpath(here, root)
-        for each in filter(named_as_picture, files):
+        for each in sorted(filter(named_as_picture, files), key=natural):
             yield each if below == "." else f"{below}/{each}"
 
 
@@ -83,18 +88,15 @@ def _leads_back(here: str, folder: str) -> bool:
     return os.path.islink(path) and Path(here).resolve().is_relative_to(Path(path).resolve())
 
 
-def _beside(root: Path) -> Iterator[str]:
-    return (each.name for each in os.scandir(root) if named_as_picture(each.name) and not each.is_dir())
+def _owners(folders: Sequence[str], *, named: bool) -> dict[str, str] | None:
+    """The class folder of the pictures in each folder, or None.
 
-
-def _owners(paths: Sequence[str], *, named: bool) -> list[str] | None:
-    """The class folder of each picture, or None.
-
-    The folder that holds it where those are all synsets; else the topmost, where each picture lies in one and there
-    are several (or the classes were `named`): a single folder more likely just holds the pictures.
+    It is the folder itself where all are synsets; else the topmost, where each picture lies in one and there are
+    several (or the classes were `named`): a single folder more likely just holds the pictures.
     """
-    folders = [os.path.dirname(path).split("/") for path in paths]
-    if all(is_synset(each[-1]) for each in folders):
-        return [each[-1] for each in folders]
-    tops = [each[0] for each in folders]
-    return tops if all(tops) and (named or len(set(tops)) > 1) else None
+    itself = {each: each.rpartition("/")[2] for each in folders}
+    if all(map(is_synset, itself.values())):
+        return itself
+    topmost = {each: each.partition("/")[0] for each in folders}
+    several = named or len(set(topmost.values())) > 1
+    return topmost if several and all(folders) else None

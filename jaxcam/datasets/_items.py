@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .._pictures import why_unreadable
 from ..models._preprocess import upright_rgb
 from ._decode import decode, decode_file
-from ._record import Boxes, Record, Unreadable
+from ._record import Boxes, Record, Unreadable, as_text
 
 # Names of keys and of a manifest's columns, the first in use first.
 PATH = ("path", "file")
@@ -36,7 +37,7 @@ def record_of(item: Any, name: str) -> Record:
         label, boxes = first(item, TARGET), first(item, BOXES)
         picture = first(item, PICTURE)
         item = path if picture is None else picture
-        name = name if path is None else os.fspath(path)
+        name = name if path is None else as_text(os.fspath(path))
     elif isinstance(item, tuple) and len(item) == 2:
         item, label = item
     if isinstance(item, bytes):
@@ -84,8 +85,6 @@ def as_boxes(value: Any) -> Boxes:
     """
     if value is not None and not isinstance(value, list | tuple | np.ndarray):
         raise ValueError(f"boxes are rows of x0, y0, x1, y1; got {value!r}")
-    if value is not None and not isinstance(value, list | tuple | np.ndarray):
-        raise ValueError(f"boxes are rows of x0, y0, x1, y1; got {value!r}")
     rows = [] if value is None else list(value)
     if rows and all(isinstance(each, int | float | np.number) for each in rows):
         rows = [rows]
@@ -112,7 +111,7 @@ def _picture(item: Any) -> tuple[Image.Image | np.ndarray, bytes]:
         try:
             picture = upright_rgb(item)
         except OSError as error:  # PIL reads a file late
-            raise Unreadable(str(error)) from error
+            raise Unreadable(why_unreadable(error)) from error
         return picture, hashlib.sha256(picture.tobytes()).digest()
     array = np.ascontiguousarray(item)
     digest = hashlib.sha256(array.tobytes()).digest()

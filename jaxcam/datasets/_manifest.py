@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +35,21 @@ class Manifest(Guarded):
         self.location, self._folder = str(path), path.parent
         self._paths: list[str] = []
         self._boxes: dict[int, Boxes] = {}
-        targets: list[tuple[str, int | str | None]] = []
+        targets: list[int | str | None] = []
+        places: dict[int | str | None, str] = {}  # of each target's first row
         for place, row in READERS[path.suffix.lower()](path):
             try:
                 given = first(row, PATHS)
                 if not isinstance(given, str) or not given:
                     raise ValueError(f"a path is text; got {given!r}")
-                targets.append((place, _target(first(row, TARGET))))
+                target = _target(first(row, TARGET))
                 if boxes := as_boxes(_from_json(first(row, BOXES))):
                     self._boxes[len(self._paths)] = boxes
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{path}: {place}: {error}") from error
             self._paths.append(given)
+            targets.append(target)
+            places.setdefault(target, place)
         if not self._paths:
             raise ValueError(f"{path} has no row")
         if not any(os.path.exists(self._file(i)) for i in range(min(len(self), _LOOKED_AT))):
@@ -54,7 +57,8 @@ class Manifest(Guarded):
                 f"{path}: no such file: {self._file(0)!r}, nor any other of the first; paths are taken from the "
                 f"folder of the table"
             )
-        self.classes, self._labels = _number(path, targets, classes)
+        self.classes, numbers = _number(path, places, classes)
+        self._labels = [numbers[target] for target in targets]
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -98,23 +102,20 @@ def _from_json(value: Any) -> Any:
 
 
 def _number(
-    path: Path, targets: Sequence[tuple[str, int | str | None]], classes: Labels | None
-) -> tuple[tuple[str, ...] | None, list[int | None]]:
-    """The names of the classes where targets are names, and each target's number."""
-    named = {target: place for place, target in reversed(targets) if isinstance(target, str)}
+    path: Path, places: Mapping[int | str | None, str], classes: Labels | None
+) -> tuple[tuple[str, ...] | None, dict[int | str | None, int | None]]:
+    """The names of the classes, where targets are names, and the number of each target."""
+    numbers: dict[int | str | None, int | None] = {each: each for each in places if not isinstance(each, str)}
+    named = [each for each in places if isinstance(each, str)]
     if not named:
-        return None, [target for _, target in targets]  # pyright: ignore[reportReturnType]
-    if classes is None:
-        for place, target in targets:
-            if isinstance(target, int):
-                raise ValueError(
-                    f"{path}: {place}: target {target} is a number, where other rows have names: pass classes="
-                )
-    else:
-        for name, place in named.items():
-            try:
-                classes.index(name)
-            except ValueError as error:
-                raise ValueError(f"{path}: {place}: {error}") from error
-    names, numbers = number(named, classes)
-    return names, [numbers[each] if isinstance(each, str) else each for _, each in targets]
+        return None, numbers
+    for target, place in places.items():
+        try:
+            if classes is not None and isinstance(target, str):
+                classes.index(target)
+            if classes is None and isinstance(target, int):
+                raise ValueError(f"target {target} is a number, where other rows have names: pass classes=")
+        except ValueError as error:
+            raise ValueError(f"{path}: {place}: {error}") from error
+    names, known = number(named, classes)
+    return names, {**numbers, **known}

@@ -56,7 +56,7 @@ class Meter:
         self.total, self.done, self.failed, self.batch, self.clock = total, done, failed, batch, clock
         self.computed = 0
         self._listeners = listeners
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._recent: deque[tuple[float, int]] = deque()
 
     @property
@@ -83,10 +83,10 @@ class Meter:
             self._recent.append((now, self.computed))
             while len(self._recent) > 2 and now - self._recent[1][0] > _WINDOW:
                 self._recent.popleft()
-        for row in bad.tolist():
-            record = number * self.batch + row
-            self.tell("failed", record=record, path=rows["path"][row], reason=rows["error"][row])
-        self.tell("batch", batch=number, **self.now())
+            for row in bad.tolist():
+                record = number * self.batch + row
+                self.tell("failed", record=record, path=rows["path"][row], reason=rows["error"][row])
+            self.tell("batch", batch=number, **self.now())
 
     def now(self) -> dict[str, Any]:
         """Where the run stands: done, failed and left, images a second, and the share of time devices had work."""

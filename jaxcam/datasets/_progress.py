@@ -106,7 +106,7 @@ def standing(event: Event) -> str:
     return ", ".join(words)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """`45 s`, `3 min 50 s`, `2 h 5 min`, `3 days 2 h`"""
     minutes, hours, days = (int(seconds // each) for each in (60, 3600, 86400))
     if days:

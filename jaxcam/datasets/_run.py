@@ -61,7 +61,7 @@ def run(
 
     Kill it at any moment and call it again: it computes what is missing, and the store is bit for bit what an
     undisturbed run makes. Each batch is computed whole on one device, so neither the number of devices nor that of
-    processes changes what is computed.
+    processes changes what is computed; XLA may round differently where it compiles for one device or for several.
 
     Args:
         source: of pictures: what `jaxcam.datasets.open` takes, or what it gives.
@@ -100,10 +100,10 @@ def run(
     """
     source = source if hasattr(source, "fingerprint") else open_source(source)
     _check_counts(len(source), batch, process, processes)
-    method = method if callable(method) else choose("method", method, METHODS, show=99)
+    function = method if callable(method) else choose("method", method, METHODS, show=99)
     plan = Plan(
-        method=method,
-        **split_options(method, options or {}),
+        method=function,
+        **split_options(function, options or {}),
         targets=parse_targets(targets),
         stored=stored,
         size=(preprocess.size, preprocess.size),

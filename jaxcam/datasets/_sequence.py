@@ -45,4 +45,5 @@ class Items(Guarded):
         return record_of(item if self._decode is None else self._decode(item), self.name(i))
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(f"{self.location} {len(self)}".encode()).hexdigest()
+        names = (self.name(i) for i in range(len(self)))
+        return hashlib.sha256("\n".join([self.location, *names]).encode()).hexdigest()

@@ -51,6 +51,7 @@ _RECORDS = _Kind(
     ("decode",),
     lambda p, o: ArrayRecord(_shards(p) or [p], location=p, decode=o.decode),
 )
+_SOURCE = _Kind("what is open already", (), lambda source, o: source)
 _OBJECT = _Kind(
     "a Python object", ("decode",), lambda x, o: Items(x, called=type(x).__name__, decode=o.decode)
 )
@@ -78,7 +79,7 @@ def open(
             .tsv, .jsonl, .parquet) with columns path, target, boxes; a .npy, .npz or zarr folder of pictures (N, H, W,
             3), uint8 or preprocessed floats; .array_record files, or a folder of them; an array; or any object with
             `len` and `[i]`, whose items are pictures, pairs (picture, label) or dicts with picture, path, label, boxes.
-            Objects are asked by several threads at once.
+            Objects are asked by several threads at once. A source stays as it is.
         recursive: take pictures in folders below a folder, too.
         classes: names of classes by index, for class folders and for targets that are names. By default synsets are
             ImageNet's classes, and other names are numbered in sorted order.
@@ -98,7 +99,7 @@ def open(
     given = {"recursive": not recursive, "classes": classes is not None}
     given |= {"labels": labels is not None, "decode": decode is not None}
     for option in (name for name, value in given.items() if value and name not in kind.takes):
-        raise ValueError(f"{kind.words} takes no {option}=; it takes {', '.join(kind.takes)}")
+        raise ValueError(f"{kind.words} takes no {option}=; it takes {', '.join(kind.takes) or 'none'}")
     return kind.open(what, _Options(recursive, as_labels(classes), read_labels(labels), decode))
 
 
@@ -116,6 +117,8 @@ def _of_path(path: Path) -> _Kind:
 
 
 def _of_object(what: Any) -> _Kind:
+    if isinstance(what, Source):
+        return _SOURCE
     array = isinstance(getattr(what, "dtype", None), np.dtype) and hasattr(what, "shape")
     return _ARRAY if array else _OBJECT
 

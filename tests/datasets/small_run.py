@@ -63,7 +63,10 @@ def start(source: Path, out: Path, *, devices: int = 1, **options) -> subprocess
 
 def finish(process: subprocess.Popen) -> dict:
     """Its summary."""
-    output, error = process.communicate(timeout=120)
+    try:
+        output, error = process.communicate(timeout=300)  # a busy machine takes its time to start one
+    finally:
+        process.kill()
     assert process.returncode == 0, error
     return json.loads(output.splitlines()[-1])
 

@@ -1,5 +1,6 @@
 """Devices and processes share a data set: the store is the same, however many they are."""
 
+import contextlib
 import socket
 
 import jax
@@ -55,8 +56,11 @@ def test_two_processes_make_the_same_store(source, one, tmp_path):
         free.bind(("localhost", 0))
         coordinator = f"localhost:{free.getsockname()[1]}"
     hosts = [{"coordinator": coordinator, "processes": 2, "process": process} for process in (0, 1)]
-    both = [start(source, tmp_path / "a", devices=2, hosts=each) for each in hosts]
-    summaries = [finish(each) for each in both]
+    with contextlib.ExitStack() as ended:
+        both = [start(source, tmp_path / "a", devices=2, hosts=each) for each in hosts]
+        for each in both:
+            ended.callback(each.kill)
+        summaries = [finish(each) for each in both]
     assert [each["records"] for each in summaries] == [19, 18]
     assert sum(each["computed"] for each in summaries) == COUNT
     same(tmp_path / "a", one)

@@ -5,7 +5,7 @@ import hashlib
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dataset_files import names, pixels
+from dataset_files import names, pixels, reason
 from PIL import Image
 
 from jaxcam import datasets
@@ -80,6 +80,15 @@ def test_a_zarr_array_without_a_group(tmp_path):
     np.testing.assert_array_equal(pixels(source[4]), PIXELS[4])
     lazy = datasets.open(zarr.open_array(tmp_path / "a.zarr", mode="r"))
     np.testing.assert_array_equal(pixels(lazy[4]), PIXELS[4])
+
+
+def test_a_damaged_chunk_of_a_zarr_is_bad_records(tmp_path):
+    chunk = written(tmp_path / "v3.zarr", PIXELS) / "images" / "c" / "1" / "0" / "0" / "0"
+    chunk.write_bytes(b"damaged")
+    source = datasets.open(tmp_path / "v3.zarr")
+    assert [bool(reason(source, i)) for i in range(5)] == [False, False, True, True, False]
+    assert reason(source, 2).startswith("ValueError: ")
+    np.testing.assert_array_equal(pixels(source[4]), PIXELS[4])
 
 
 @pytest.mark.parametrize("make", [np.asarray, jnp.asarray], ids=["numpy", "jax"])

@@ -29,6 +29,12 @@ def test_the_order_is_natural_and_hidden_files_are_left_out(tmp_path):
     assert names(datasets.open(str(tmp_path), recursive=False)) == ["2.png", "11.JPG"]
 
 
+def test_digits_of_other_scripts_are_letters(tmp_path):
+    for name in ("٣5.png", "a5.png", "5.png"):
+        save(tmp_path / name)
+    assert names(datasets.open(tmp_path)) == ["5.png", "a5.png", "٣5.png"]
+
+
 def test_the_order_is_not_the_disks(tmp_path, monkeypatch):
     for number in range(5):
         save(tmp_path / f"{number}.png")

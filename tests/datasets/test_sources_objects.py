@@ -109,6 +109,10 @@ def test_what_is_no_data_set(what):
 def test_mistakes():
     with pytest.raises(ValueError, match=r"list is empty"):
         datasets.open([])
+    source = datasets.open([PIXELS])
+    assert datasets.open(source) is source
+    with pytest.raises(ValueError, match=r"what is open already takes no decode=; it takes none"):
+        datasets.open(source, decode=bytes)
     with pytest.raises(ValueError, match=r"a Python object takes no labels=; it takes decode"):
         datasets.open([PIXELS], labels=[1])
 
@@ -119,9 +123,10 @@ def test_decode_makes_a_record_of_an_item():
     np.testing.assert_array_equal(pixels(source[0]), PIXELS)
 
 
-def test_the_fingerprint_tells_another_number():
+def test_the_fingerprint_tells_another_number_and_other_paths():
     assert datasets.open([PIXELS]).fingerprint() == datasets.open([PIXELS]).fingerprint()
     assert datasets.open([PIXELS]).fingerprint() != datasets.open([PIXELS] * 2).fingerprint()
+    assert datasets.open(["a.png"]).fingerprint() != datasets.open(["b.png"]).fingerprint()
 
 
 def test_a_grain_map_dataset():
