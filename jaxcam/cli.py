@@ -10,6 +10,7 @@ from . import __version__
 from . import _cli_options as options
 from ._cli_export import export
 from ._cli_options import FOLDER_OR_FILE, Mistake, end, told
+from ._cli_report import report
 from ._cli_run import run
 
 # XLA calls LAPACK from threads of its own; a second pool inside LAPACK only makes them wait for each other
@@ -215,4 +216,5 @@ def demo(out: Path) -> None:
 
 
 main.add_command(export)
+main.add_command(report)
 main.add_command(run)

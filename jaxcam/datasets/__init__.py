@@ -1,4 +1,4 @@
-"""Whole data sets: where pictures come from, and reading them ahead of the devices."""
+"""Whole data sets: where pictures come from, reading them ahead of the devices, and what to see of their maps."""
 
 from typing import TYPE_CHECKING
 
@@ -7,6 +7,7 @@ _HOMES = {
     "_record": ("Record", "Source", "Unreadable"),
     "_sources": ("open",),
     "_run": ("run",),
+    "_report": ("Written", "report"),
     "_meter": ("Summary",),
     "_loop": ("BadRecord",),
     "_signals": ("Stopped",),
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ._loop import BadRecord
     from ._meter import Summary
     from ._record import Record, Source, Unreadable
+    from ._report import Written, report
     from ._run import run
     from ._signals import Stopped
     from ._sources import open
