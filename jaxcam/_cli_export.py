@@ -51,5 +51,5 @@ def export(out: Path, overwrite: bool, **given: Any) -> None:
             raise ValueError(f"{out} is a folder: name a file")
         if out.exists() and not overwrite:
             raise ValueError(f"{out} exists: choose another name, or pass --overwrite")
-        export_model(load=converters.load, out=out, **given)
+        export_model(converters=converters, out=out, **given)
     click.echo(f"{given['weights']} -> {out}")

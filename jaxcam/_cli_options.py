@@ -56,17 +56,19 @@ def chosen(*flags: str, several: bool = False, **settings: Any) -> Callable:
     return click.option(*flags, multiple=several, **settings | {"help": settings["help"] + again})
 
 
-def model(*, several: bool = False) -> Callable:
+def model(*, several: bool = False, required: bool = True) -> Callable:
     text = "Architecture; `jaxcam models` lists them."
-    return chosen("--model", several=several, required=True, metavar="NAME", help=text)
+    return chosen("--model", several=several, required=required, metavar="NAME", help=text)
 
 
-def weights(*, several: bool = False) -> Callable:
+def weights(*, several: bool = False, required: bool = True) -> Callable:
     text = (
         "Its checkpoint: .pth, .safetensors, .npz or an orbax folder; or a published one, downloaded once: DEFAULT, "
         "IMAGENET1K_V2, ... or hf://timm/resnet50.tv_in1k."
     )
-    return chosen("--weights", several=several, required=True, type=FOLDER_OR_FILE, metavar="FILE", help=text)
+    return chosen(
+        "--weights", several=several, required=required, type=FOLDER_OR_FILE, metavar="FILE", help=text
+    )
 
 
 def layer(*, several: bool = False) -> Callable:

@@ -15,13 +15,8 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
 
 @click.command()
 @click.argument("dataset", required=False, type=FOLDER_OR_FILE)
-@click.option("--model", metavar="NAME", help="Architecture; `jaxcam models` lists them.")
-@click.option(
-    "--weights",
-    type=FOLDER_OR_FILE,
-    metavar="FILE",
-    help="Its checkpoint: .pth, .safetensors, .npz or an orbax folder.",
-)
+@options.model(required=False)
+@options.weights(required=False)
 @options.layer()
 @click.option(
     "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
@@ -103,7 +98,7 @@ def run(dataset: Path | None, out: str, status: bool, as_json: bool, **given: An
 
         from . import _run_dataset
 
-        job = _run_dataset.prepare(load=converters.load, dataset=dataset, out=out, share=share, **given)
+        job = _run_dataset.prepare(converters=converters, dataset=dataset, out=out, share=share, **given)
     sys.exit(_run_dataset.carry_out(job, as_json=as_json))
 
 

@@ -3,14 +3,12 @@
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from flax import nnx
 
 from . import models
 from ._arguments import check_folder, parse_option, within_memory
@@ -20,8 +18,9 @@ from ._evaluation import NEED_BOXES, TOLERANCE, Protocol, Subject, measure
 from ._flops import flops
 from ._index import describe_weights, versions
 from ._labels import labels_for
+from ._opened_model import open_model
 from ._pictures import Failure, Found, find
-from ._probe import Probe, probe
+from ._probe import Probe
 from .methods import METHODS
 from .methods._costs import COSTS
 from .metrics import METRICS
@@ -42,8 +41,7 @@ class Job(NamedTuple):
 
 def prepare(
     *,
-    load: Callable[..., nnx.Module],
-    fetch: Callable[[str, Path], Any],
+    converters: Any,
     pictures: Sequence[Path],
     model: Sequence[str],
     weights: Sequence[Path],
@@ -96,13 +94,9 @@ def prepare(
     subjects = []
     names = _distinct(model, weights, layers)
     for name, kind, given, where in zip(names, model, weights, layers, strict=True):
-        file, entry = fetch(kind, given)
-        preprocess = models.preprocess(kind, weights=entry)
-        looker = probe(load(kind, file, dtype=jnp.dtype(dtype)), where)
-        image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
-        (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
-        words = labels_for(kind, classes, path=labels)
-        forwards, left_out = _forwards(looker, image, options)
+        opened = open_model(converters, kind, given, layer=where, dtype=dtype)
+        words = labels_for(kind, opened.classes, path=labels)
+        forwards, left_out = _forwards(opened.probe, opened.image, options)
         for each in left_out:
             if each in method or options[each]:
                 raise ValueError(f"{each} does not run on {name}: {left_out[each]}")
@@ -110,12 +104,12 @@ def prepare(
             Subject(
                 name=name,
                 model=kind,
-                weights=describe_weights(file),
+                weights=describe_weights(opened.weights),
                 layer=where,
-                probe=looker,
-                preprocess=preprocess,
+                probe=opened.probe,
+                preprocess=opened.preprocess,
                 labels=words,
-                cases=cases_for(words, preprocess.size),
+                cases=cases_for(words, opened.preprocess.size),
                 methods={each: (METHODS[each], options[each]) for each in forwards},
                 forwards=forwards,
                 left_out=left_out,

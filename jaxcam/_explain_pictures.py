@@ -2,14 +2,12 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from flax import nnx
 
 from . import models
 from ._arguments import check_folder, parse_option, within_memory
@@ -17,8 +15,8 @@ from ._errors import choose, unknown
 from ._gallery import Gallery
 from ._index import describe_weights, versions, write_index
 from ._labels import labels_for, parse_targets
+from ._opened_model import open_model
 from ._pictures import Failure, Found, find
-from ._probe import probe
 from ._targets import Top
 from .methods import METHODS
 
@@ -33,8 +31,7 @@ class Job(NamedTuple):
 
 def prepare(
     *,
-    load: Callable[..., nnx.Module],
-    fetch: Callable[[str, Path], Any],
+    converters: Any,
     pictures: Sequence[Path],
     model: str,
     weights: Path,
@@ -65,23 +62,19 @@ def prepare(
     check_folder(out, overwrite)
     found = find(pictures, out=out)
 
-    weights, entry = fetch(model, weights)
-    preprocess = models.preprocess(model, weights=entry)
-    looker = probe(load(model, weights, dtype=jnp.dtype(dtype)), layer)
-    image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
-    (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
-    names = labels_for(model, classes, path=labels)
+    opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
+    names = labels_for(model, opened.classes, path=labels)
     targets = parse_targets(target, names)
     height, width = jax.eval_shape(
-        lambda probe, image: METHODS[method](probe, image, 0, **options), looker, image
+        lambda probe, image: METHODS[method](probe, image, 0, **options), opened.probe, opened.image
     ).shape
     gallery = Gallery(
-        probe=looker,
+        probe=opened.probe,
         method=METHODS[method],
         options=options,
         targets=targets,
         labels=names,
-        preprocess=preprocess,
+        preprocess=opened.preprocess,
         out=out,
         batch=min(batch, len(found)),
         crop=crop,
@@ -91,7 +84,7 @@ def prepare(
     )
     run = {
         "model": model,
-        **describe_weights(weights),
+        **describe_weights(opened.weights),
         "layer": layer,
         "layer_size": f"{height}x{width}",
         "method": method,

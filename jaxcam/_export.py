@@ -16,7 +16,7 @@ from ._anatomy import Anatomy
 from ._archive import Archive, write_archive
 from ._display import display
 from ._errors import choose
-from ._explain import _method, _options, _size, _targets_of
+from ._explain_arguments import method_of, options_of, size_of, targets_of
 from ._index import versions
 from ._inputs import shape_of_output
 from ._probe import Probe
@@ -80,13 +80,13 @@ def export(
         raise TypeError(
             f"classes are said when the explainer is called; a target is a callable, got {target!r}"
         )
-    method = _method(method)
+    method = method_of(method)
     one = jnp.zeros((1, *shape), dtype)
     given = {name: str(value) for name, value in options.items()}
-    options = _options(method, options, options.get("chunk"), one)
-    size = _size(size, raw, shape[:2])
+    options = options_of(method, options, options.get("chunk"), one)
+    size = size_of(size, raw, shape[:2])
     output = shape_of_output(probe, one)
-    target, _ = _targets_of(target, 1, output)
+    target, _ = targets_of(target, 1, output)
     arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
     static = {name: value for name, value in options.items() if name not in arrays}
 

@@ -1,27 +1,24 @@
 """What `jaxcam export` does: a model of jaxcam's, its checkpoint and a method as one file."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import jax.numpy as jnp
-from flax import nnx
+from typing import Any
 
 from . import models
 from ._arguments import parse_option
 from ._errors import choose
 from ._export import export
 from ._index import describe_weights
-from ._inputs import shape_of_output
 from ._labels import labels_for
-from ._probe import probe
+from ._opened_model import open_model
 from .methods import METHODS
 from .models._preprocess import Preprocess
 
 
 def export_model(
     *,
-    load: Callable[..., nnx.Module],
+    converters: Any,
     model: str,
     weights: Path,
     layer: str | None,
@@ -39,21 +36,28 @@ def export_model(
         ValueError: a name or value that does not exist (the message says what does).
         OSError: a file that cannot be read or written.
     """
-    preprocess = models.preprocess(model)
+    layer = layer or models.default_layer(model)
     choose("method", method, METHODS, show=99)
     options = dict(parse_option(METHODS[method], text) for text in option)
-    looker = probe(load(model, weights, dtype=jnp.dtype(dtype)), layer or models.default_layer(model))
-    image = (preprocess.size, preprocess.size, 3)
-    (classes,) = shape_of_output(looker, jnp.zeros((1, *image))).shape
+    opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
     about = {
         "model": model,
-        **describe_weights(weights),
+        **describe_weights(opened.weights),
         "model_dtype": dtype,
-        "preprocess": _describe(preprocess),
-        "classes": labels_for(model, classes, path=labels).names,
+        "preprocess": _describe(opened.preprocess),
+        "classes": labels_for(model, opened.classes, path=labels).names,
     }
     platforms = {"platforms": tuple(platform)} if platform else {}
-    export(looker, out, image=image, method=method, raw=raw, about=about, **platforms, **options)
+    export(
+        opened.probe,
+        out,
+        image=opened.image.shape,
+        method=method,
+        raw=raw,
+        about=about,
+        **platforms,
+        **options,
+    )
 
 
 def _describe(preprocess: Preprocess) -> dict:

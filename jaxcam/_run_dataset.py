@@ -2,15 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from rich.text import Text
 
 from . import datasets, models
@@ -19,10 +17,11 @@ from ._cli_options import Mistake
 from ._errors import choose
 from ._index import describe_weights
 from ._labels import Labels, labels_for, parse_targets
-from ._probe import probe
+from ._opened_model import open_model
 from ._terminal import console
 from .datasets._columns import FAILED, STATUS
 from .datasets._meter import Event, Summary
+from .datasets._program import Device
 from .datasets._progress import duration, printable, shown
 from .datasets._status import Status
 from .methods import METHODS
@@ -32,7 +31,7 @@ SHOWN = 3  # failures told again in the last line
 
 def prepare(
     *,
-    load: Callable[..., nnx.Module],
+    converters: Any,
     dataset: Path,
     out: str,
     model: str,
@@ -51,21 +50,18 @@ def prepare(
 
     Raises ValueError for a name or value that does not exist, OSError for a file that cannot be read.
     """
-    preprocess = models.preprocess(model)
     layer = layer or models.default_layer(model)
     choose("method", method, METHODS, show=99)
     chosen = dict(parse_option(METHODS[method], text) for text in option)
     source = datasets.open(dataset)
-    looker = probe(load(model, weights, dtype=jnp.dtype(dtype)), layer)
-    image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
-    (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
-    names = labels_for(model, classes, path=labels)
-    checkpoint = describe_weights(weights)
+    opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
+    names = labels_for(model, opened.classes, path=labels)
+    checkpoint = describe_weights(opened.weights)
     return {
         "source": source,
-        "probe": looker,
+        "probe": opened.probe,
         "out": out,
-        "preprocess": preprocess,
+        "preprocess": opened.preprocess,
         "method": method,
         "options": chosen,
         "targets": _targets(target, names),
@@ -153,7 +149,7 @@ def _targets(texts: Sequence[str], names: Labels) -> Any:
     return "label"
 
 
-def _devices(count: int | None) -> list[jax.Device] | None:
+def _devices(count: int | None) -> list[Device] | None:
     if count is None:
         return None
     there = jax.local_devices()

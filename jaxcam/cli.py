@@ -79,7 +79,7 @@ def explain(size: str | None, raw: bool, **given) -> None:
         from . import _explain_pictures
 
         job = _explain_pictures.prepare(
-            load=converters.load, fetch=converters.fetch, stored="raw" if raw else size or "image", **given
+            converters=converters, stored="raw" if raw else size or "image", **given
         )
     end(lambda: _explain_pictures.carry_out(job), batch=job.gallery.batch, covered="the index covers")
 
@@ -149,7 +149,7 @@ def evaluate(**given) -> None:
 
         from . import _evaluate_pictures
 
-        job = _evaluate_pictures.prepare(load=converters.load, fetch=converters.fetch, **given)
+        job = _evaluate_pictures.prepare(converters=converters, **given)
     end(lambda: _evaluate_pictures.carry_out(job), batch=job.protocol.batch, covered="the files cover")
 
 

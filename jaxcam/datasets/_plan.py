@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import choose
-from .._explain import check_options
+from .._explain_arguments import check_options
 from .._probe import Probe
 from .._targets import Top, check_classes
 from ._columns import Column, columns

@@ -23,6 +23,7 @@ from ._columns import SHOWN
 from ._plan import Plan
 
 DATA = "data"
+Device = Any  # jax.Device, which is no type to a type checker
 
 
 def compute(
@@ -64,7 +65,7 @@ def compute(
 class Program:
     """`compute` over the devices of this process: the parameters on each of them, a batch for each in a step."""
 
-    def __init__(self, plan: Plan, probe: Probe, devices: Sequence[jax.Device], *, batch: int):
+    def __init__(self, plan: Plan, probe: Probe, devices: Sequence[Device], *, batch: int):
         mesh = Mesh(np.array(devices), (DATA,))
         self.devices, self.batch = len(devices), batch
         self._split = NamedSharding(mesh, PartitionSpec(DATA))

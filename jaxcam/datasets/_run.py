@@ -10,10 +10,8 @@ import jax
 import numpy as np
 
 from .._arguments import within_memory
-from .._errors import choose
 from .._labels import Labels as Names
 from .._probe import Probe
-from ..methods import METHODS
 from ..models._preprocess import Preprocess
 from ._classes import as_labels
 from ._clock import Clock
@@ -26,7 +24,7 @@ from ._log import Log
 from ._loop import BadRecord, Loop
 from ._meter import Listener, Meter, Summary
 from ._plan import Plan, parse_targets, split_options
-from ._program import Program
+from ._program import Device, Program
 from ._pulse import check_alone, pulse
 from ._resume import open_or_create
 from ._signals import Stop, Stopped, listening
@@ -49,7 +47,7 @@ def run(
     logits: bool = False,
     batch: int = 16,
     classes: Names | Sequence[str] | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     workers: int | None = None,
     process: int = 0,
     processes: int = 1,
@@ -186,7 +184,7 @@ def standing(store: Store, mine: range) -> dict[str, int]:
     }
 
 
-def _who(devices: Sequence[jax.Device], process: int, processes: int) -> dict[str, Any]:
+def _who(devices: Sequence[Device], process: int, processes: int) -> dict[str, Any]:
     return {
         "process": process,
         "processes": processes,
