@@ -57,6 +57,14 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
 )
 @click.option("--maps-dtype", default="float16", show_default=True, type=click.Choice(["float16", "float32"]))
 @click.option("--logits", is_flag=True, help="Keep the model's whole output, not only the best five classes.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Also keep a metric of each map: average_drop, average_increase, average_gain, insertion, deletion or "
+    "complexity. May be repeated.",
+)
 @options.fit(True, True)
 @options.dtype
 @click.option(

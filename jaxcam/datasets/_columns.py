@@ -25,7 +25,14 @@ SHOWN = 5  # most likely classes that are kept
 
 
 def columns(
-    *, height: int, width: int, maps_dtype: str, targets: int, classes: int, logits: bool
+    *,
+    height: int,
+    width: int,
+    maps_dtype: str,
+    targets: int,
+    classes: int,
+    logits: bool,
+    metrics: tuple[str, ...],
 ) -> tuple[Column, ...]:
     """The arrays of a store; `status` is last, and is written last.
 
@@ -35,6 +42,7 @@ def columns(
         targets: how many each record has; one has no axis.
         classes: of the model.
         logits: keep the whole output, not only the most likely classes.
+        metrics: of each map.
     """
     several = ((targets,), ("target",)) if targets > 1 else ((), ())
     k = min(SHOWN, classes)
@@ -48,6 +56,7 @@ def columns(
         Column("top_class", "int32", (k,), ("rank",), -1),
         Column("top_logit", "float32", (k,), ("rank",), nan),
         *([Column("logits", "float32", (classes,), ("class",), nan)] if logits else []),
+        *(Column(name, "float32", *several, nan) for name in metrics),
         Column("label", "int32", (), (), -1),
         Column("path", "string", fill=""),
         Column("digest", "uint8", (32,), ("byte",), 0),

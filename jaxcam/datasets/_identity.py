@@ -48,6 +48,7 @@ def describe(
         },
         "maps_dtype": plan.maps_dtype,
         "logits": plan.logits,
+        "metrics": list(plan.metrics),
         "batch": batch,
         "source": {
             "kind": source.kind,
@@ -114,7 +115,7 @@ def plain(value: Any) -> Any:
         return value
     if callable(value):
         return getattr(value, "__name__", repr(value))
-    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
         value = jax.random.key_data(value)
     if isinstance(value, jax.Array | np.ndarray):
         array = np.asarray(value)

@@ -17,6 +17,7 @@ from ._columns import Column, columns
 
 STORED = ("image", "layer", "raw")
 MAPS_DTYPES = ("float16", "float32")
+METRICS = ("average_drop", "average_increase", "average_gain", "insertion", "deletion", "complexity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Plan:
         targets: the k most likely classes; or classes, the same for every record; or None: each record's own.
         stored: "image" and "layer", maps for display at `size` or the layer's size; "raw", signed ones.
         size: `(H, W)` of the images, and of maps that are stored as "image".
+        metrics: of the maps as they are displayed over the images: some of `METRICS`.
     """
 
     method: Callable
@@ -39,6 +41,7 @@ class Plan:
     size: tuple[int, int]
     maps_dtype: str
     logits: bool
+    metrics: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -55,6 +58,8 @@ class Plan:
         """
         choose("stored", self.stored, STORED)
         choose("maps_dtype", self.maps_dtype, MAPS_DTYPES)
+        for name in self.metrics:
+            choose("metric", name, METRICS)
         image = jax.ShapeDtypeStruct((*self.size, 3), jnp.float32)
         call = functools.partial(self.method, **dict(self.options), **self.arrays)
         output, raw = jax.eval_shape(lambda p, image: (p(image)[0], call(p, image, 0)), probe, image)
@@ -77,6 +82,7 @@ class Plan:
             targets=self.count,
             classes=shape.classes,
             logits=self.logits,
+            metrics=self.metrics,
         )
 
 

@@ -19,6 +19,7 @@ from .._display import display
 from .._explain import explain
 from .._probe import Probe
 from .._targets import Top
+from ..metrics import evaluate
 from ._columns import SHOWN
 from ._plan import Plan
 
@@ -31,8 +32,8 @@ def compute(
 ) -> dict[str, Array]:
     """The columns that the model gives, for images `(B, H, W, 3)` and their own classes `(B,)`.
 
-    A record's row of `finite` tells whether its output and maps are; `target`, `score` and `maps` have an axis of
-    targets, which is dropped where there is one.
+    A record's row of `finite` tells whether its output and maps are; `target`, `score`, `maps` and metrics have an
+    axis of targets, which is dropped where there is one.
     """
     if isinstance(plan.targets, Top):
         targets = plan.targets
@@ -53,6 +54,8 @@ def compute(
         "score": score,
         "probability": jnp.exp(score - jax.nn.logsumexp(outputs, axis=1, keepdims=True)),
     }
+    if plan.metrics:
+        found |= _measured(plan, probe, images, chosen, raw)
     if plan.count == 1:
         found = {name: value[:, 0] for name, value in found.items()}
     if plan.logits:
@@ -60,6 +63,18 @@ def compute(
     finite = jnp.isfinite(outputs).all(axis=1) & jnp.isfinite(raw).all(axis=(1, 2, 3))
     top = {"predicted": top_class[:, 0], "top_class": top_class, "top_logit": top_logit}
     return found | top | {"finite": finite}
+
+
+def _measured(plan: Plan, probe: Probe, images: Array, targets: Array, raw: Array) -> dict[str, Array]:
+    """The metrics, `(B, T)` each, of the maps as they are displayed over the images."""
+    shown = display(raw, size=plan.size)
+    each = [
+        evaluate(probe, images, targets[:, place], shown[:, place], metrics=plan.metrics)
+        for place in range(plan.count)
+    ]
+    return {
+        name: jnp.stack([found[name] for found in each], axis=1).astype(jnp.float32) for name in plan.metrics
+    }
 
 
 class Program:

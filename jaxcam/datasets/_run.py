@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from .._arguments import within_memory
+from .._explain_arguments import method_of
 from .._labels import Labels as Names
 from .._probe import Probe
 from ..models._preprocess import Preprocess
@@ -45,6 +46,7 @@ def run(
     stored: str = "image",
     maps_dtype: str = "float16",
     logits: bool = False,
+    metrics: Sequence[str] = (),
     batch: int = 16,
     classes: Names | Sequence[str] | None = None,
     devices: Sequence[Device] | None = None,
@@ -75,6 +77,8 @@ def run(
             at the layer's.
         maps_dtype: "float16" or "float32".
         logits: keep the whole output of the model, not only the five most likely classes.
+        metrics: of each map, kept in arrays of these names: average_drop, average_increase, average_gain (a forward
+            pass more), insertion, deletion (225 each), complexity (none), as `jaxcam.metrics` has them.
         batch: records that a device computes at once, and a chunk of the store.
         classes: names of the model's classes, for the store and for the class names of the source.
         devices: of this process, by default all of them.
@@ -98,7 +102,7 @@ def run(
     """
     source = source if hasattr(source, "fingerprint") else open_source(source)
     _check_counts(len(source), batch, process, processes)
-    function = method if callable(method) else choose("method", method, METHODS, show=99)
+    function = method_of(method)
     plan = Plan(
         method=function,
         **split_options(function, options or {}),
@@ -107,6 +111,7 @@ def run(
         size=(preprocess.size, preprocess.size),
         maps_dtype=maps_dtype,
         logits=logits,
+        metrics=tuple(dict.fromkeys(metrics)),
     )
     shape = plan.shape(probe)
     columns = plan.columns(shape)

@@ -47,6 +47,23 @@ def test_maps_and_outputs_are_those_of_explain(done):
     np.testing.assert_allclose(store["top_logit"], -np.sort(-outputs, axis=1)[:, :5], atol=1e-5)
 
 
+def test_metrics_are_the_librarys(tmp_path):
+    names = ("average_drop", "average_increase", "deletion", "complexity")
+    run(pictures(5), tmp_path / "maps.zarr", metrics=names, targets=[1, 3], stored="layer")
+    store = datasets.open_store(tmp_path / "maps.zarr")
+    assert store.attributes["metrics"] == list(names)
+    images = prepared(pictures(5))
+    for place, target in enumerate([1, 3]):
+        maps = jaxcam.explain(small(), images, target, method="gradcam")
+        expected = jaxcam.metrics.evaluate(small(), images, target, maps, metrics=names)
+        for name in names:
+            np.testing.assert_allclose(store[name][:, place], expected[name], rtol=1e-4, atol=1e-3)
+    with pytest.raises(ValueError, match="no metric 'averag_drop'; did you mean 'average_drop'"):
+        run(pictures(5), tmp_path / "other.zarr", metrics=["averag_drop"])
+    with pytest.raises(ValueError, match=r"metrics: \['average_drop'"):
+        run(pictures(5), tmp_path / "maps.zarr", targets=[1, 3], stored="layer")
+
+
 def test_each_record_is_there_once(done):
     store, summary, _ = done
     assert (store["status"] == 1).all()
