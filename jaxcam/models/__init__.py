@@ -14,7 +14,7 @@ from ._preprocess import Preprocess
 from ._recipes import recipe
 from ._registry import TABLE, find
 
-__all__ = ["build", "default_layer", "names", "preprocess"]
+__all__ = ["Preprocess", "build", "default_layer", "names", "preprocess"]
 
 
 def build(

@@ -54,9 +54,18 @@ function card(record, place, { across }) {
   const button = el("button", { class: "card", type: "button", "aria-label": said, onclick: () => show(record) },
     el("div", { class: "panels", style: `grid-template-columns: repeat(${across}, minmax(0, 1fr))` }, panels),
     el("span", { class: "file" }, el("span", { class: "cut", title: D.paths[record] }, D.paths[record].split("/").pop() || D.paths[record]),
-      S.some((_, store) => isRight(record, store) === false) ? el("span", { class: "cut bad", title: `labelled ${className(label(record))}` }, `is ${className(label(record))}`) : null));
+      mistake(record)));
   button.addEventListener("keydown", (event) => step(event, place));
   return el("li", { "aria-setsize": order.length, "aria-posinset": place + 1 }, button);
+}
+
+// What the caption does not say of a wrong prediction: the label, or, where that is explained, what was predicted instead.
+function mistake(record) {
+  const store = S.findIndex((_, each) => isRight(record, each) === false);
+  if (store < 0) return null;
+  const labelled = className(label(record)), predicted = className(S[store].predicted[record]);
+  const said = targetOf(record, store, state.rank) === label(record) ? `predicted ${predicted}` : `is ${labelled}`;
+  return el("span", { class: "cut bad", title: `labelled ${labelled}, predicted ${predicted}` }, said);
 }
 
 let shape = null;
