@@ -210,7 +210,7 @@ def test_mistakes_are_told_at_once(name):
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 import numpy as np
 from jaxcam import datasets, models
 from jaxcam.datasets._feed import feed
@@ -223,6 +223,7 @@ class Slow:
 
 batches = feed(datasets.open(Slow()), models.preprocess("cifar_resnet20"), batch=4,
                indices_of_batches=range(25_000), crop=True, workers=4, ahead=int(sys.argv[2]))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background has it ignored
 next(batches)
 print("begun", flush=True)
 if sys.argv[1] == "exit":
@@ -248,7 +249,10 @@ def test_a_process_ends_while_much_is_waiting(how, code, ahead, tmp_path):
     if how == "interrupt":
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code
     assert ("KeyboardInterrupt" in error) == (how == "interrupt")
     assert time.monotonic() - began < 50  # of the 100 that reading all would take

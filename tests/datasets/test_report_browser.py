@@ -81,7 +81,7 @@ def count(page) -> int:
     return int(re.match(r"\d+", page.inner_text("#count"))[0])
 
 
-def until(true, *, seconds=10):
+def until(true, *, seconds=60):
     """Asks again and again: the page's own waiting evaluates text, which the page forbids."""
     end = time.monotonic() + seconds
     while not true():
