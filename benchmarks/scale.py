@@ -21,6 +21,7 @@ import converters
 import jaxcam
 from jaxcam import datasets, models
 from jaxcam._flops import flops
+from jaxcam.datasets._feed import feed
 
 DATA = Path(os.environ["JAXCAM_TEST_DATA"])
 PICTURES = 1_281_167  # ImageNet-1k's training pictures ...
@@ -62,12 +63,14 @@ class Costs(NamedTuple):
 
     Attributes:
         decode: core-seconds to read, hash, decode, resize and normalise a JPEG of ImageNet's size.
+        interpreter: of these, those that Python takes for itself, one at a time in a process.
         write: core-seconds to encode and write a record's rows.
         stored: bytes a record takes in the store, by what is stored.
         flops: of one picture, by method.
     """
 
     decode: float
+    interpreter: float
     write: float
     stored: dict[str, float]
     flops: dict[str, float]
@@ -91,6 +94,17 @@ def decode_cost() -> float:
 
     all_of_them()
     return min(core_seconds(all_of_them) for _ in range(3)) / len(files)
+
+
+def interpreter_cost(folder: Path) -> float:
+    """Of pictures of 8 x 8, whose pixels cost next to nothing: what is left is Python's."""
+    count = 2000
+    (folder / "tiny").mkdir()
+    for number in range(count):
+        Image.new("RGB", (8, 8), (number % 256, 0, 0)).save(folder / "tiny" / f"{number}.png")
+    source, prepare = datasets.open(folder / "tiny"), models.Preprocess(resize=8, size=8)
+    settings = {"batch": 32, "indices_of_batches": range(count // 32), "crop": True, "workers": 1, "ahead": 2}
+    return core_seconds(lambda: [None for _ in feed(source, prepare, **settings)]) / count
 
 
 def stored_bytes(folder: Path) -> tuple[dict[str, float], float]:
@@ -160,6 +174,7 @@ def rates(machine: Machine, costs: Costs, method: str, stored: str) -> dict[str,
     return {
         "device": machine.devices * machine.peak * UTILISATION / costs.flops[method],
         "decoding": cores / (costs.decode + write),
+        "interpreter": machine.hosts / costs.interpreter,
         "host to device": machine.devices * machine.link / (4 * 3 * SIDE**2),
         "reading": machine.hosts * machine.storage / PICTURE_BYTES,
         "writing": machine.hosts * machine.storage / costs.stored[stored],
@@ -179,11 +194,13 @@ def page(costs: Costs, checked: list[str]) -> str:
         "",
         "    device          devices × peak × utilisation / FLOPs of a picture",
         "    decoding        hosts × cores / (core-seconds to decode + to encode what is written)",
+        "    interpreter     processes / core-seconds of Python for a picture",
         "    host to device  devices × link / (4 · 3 · side²) bytes",
         "    reading         hosts × storage / bytes of a picture's file",
         "    writing         hosts × storage / bytes of a record in the store",
         "",
-        "and seconds = pictures / that rate. FLOPs of a picture, F being those of a forward pass and K the layer's channels: "
+        "and seconds = start + pictures / that rate; the start (imports, weights, compiling, opening the data set) is left out "
+        "below and is a minute or two. Files in the store: arrays × pictures / batch, so a batch of 256 for millions. FLOPs of a picture, F being those of a forward pass and K the layer's channels: "
         "Grad-CAM F, Cluster-CAM (1 + clusters) F, Score-CAM (1 + K) F. Nothing is exchanged between devices or hosts, so "
         "every term grows with their number; memory does not grow with pictures.",
         "",
@@ -192,6 +209,7 @@ def page(costs: Costs, checked: list[str]) -> str:
         "| what | a picture |",
         "|---|---:|",
         f"| read, decode, resize, normalise (real JPEGs of about 500 × 375) | {1e3 * costs.decode:.1f} core-ms |",
+        f"| of that, Python's own, one at a time in a process | {1e3 * costs.interpreter:.2f} core-ms |",
         f"| encode and write a 224 × 224 float16 map (zstd) | {1e3 * costs.write:.2f} core-ms |",
         f"| bytes in the store, map at the picture's size | {costs.stored['image'] / 1e3:.1f} kB |",
         f"| bytes in the store, map at the layer's size | {costs.stored['layer'] / 1e3:.2f} kB |",
@@ -205,12 +223,12 @@ def page(costs: Costs, checked: list[str]) -> str:
         "",
         f"## ImageNet-1k's {PICTURES:,} training pictures, {NETWORK}, bfloat16",
         "",
-        f"Assumed: {UTILISATION:.0%} of the peak, cores as fast as here, pictures of {PICTURE_BYTES / 1e3:.0f} kB. "
+        f"Assumed: {UTILISATION:.0%} of the peak, threads as fast as the cores here, one process a host, pictures of {PICTURE_BYTES / 1e3:.0f} kB. "
         "v5e-256: 64 hosts of 4 chips (197 TFLOP/s) and 112 threads, 2 GB/s of storage a host. 8 × H200: one host, 989 TFLOP/s "
         "a GPU without sparsity, 192 threads, 5 GB/s.",
         "",
-        "| machine | method | stored | device | decoding | host to device | reading | writing | saturates first | takes |",
-        "|---|---|---|---:|---:|---:|---:|---:|---|---:|",
+        "| machine | method | stored | device | decoding | interpreter | host to device | reading | writing | saturates first | takes |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---|---:|",
     ]
     for machine in MACHINES:
         for method in METHODS:
@@ -245,12 +263,13 @@ def reading(costs: Costs) -> list[str]:
         grad = rates(machine, costs, "gradcam", "image")
         found.append(
             f"- {machine.name}: what saturates first is {said}. For Grad-CAM the devices could take "
-            f"{grad['device'] / grad['decoding']:.1f} times what the cores decode."
+            f"{grad['device'] / grad['decoding']:.1f} times what the cores decode, and "
+            f"{grad['device'] / grad['interpreter']:.0f} times what one Python a host hands over."
         )
     found.append(
-        "- So for the cheap methods: decode once into arrays of uint8 (the reader takes .npy and zarr) when a data set is "
-        "explained more than once, and store maps at the layer's size. For Score-CAM nothing but devices matters, and "
-        "Cluster-CAM is the same answer for a fraction of them."
+        "- So for methods of one pass: a process for each device (`--processes`), maps at the layer's size, and, for a data "
+        "set that is explained more than once, pictures decoded into an array of uint8 beforehand. For Score-CAM nothing but "
+        "devices matters; Cluster-CAM takes a seventieth of them."
     )
     return found
 
@@ -264,7 +283,8 @@ def duration(seconds: float) -> str:
 def main():
     with tempfile.TemporaryDirectory() as folder:
         stored, write = stored_bytes(Path(folder))
-    costs = Costs(decode_cost(), write, stored, method_flops())
+        interpreter = interpreter_cost(Path(folder))
+    costs = Costs(decode_cost(), interpreter, write, stored, method_flops())
     text = page(costs, check())
     Path(__file__).with_name("scale.md").write_text(text)
     print(text)
