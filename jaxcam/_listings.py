@@ -1,14 +1,10 @@
 """The tables of `jaxcam methods` and `jaxcam models`, read from the methods and models themselves."""
 
 import inspect
-import math
 import re
 from collections.abc import Callable
 from typing import Any
 
-import jax
-from flax import nnx
-from rich.progress import track
 from rich.text import Text
 
 from . import models as _models
@@ -16,6 +12,7 @@ from ._errors import unknown
 from ._terminal import console, table
 from .methods import METHODS
 from .methods._costs import COSTS
+from .models._parameters import PARAMETERS
 
 
 def methods() -> list[dict[str, Any]]:
@@ -40,16 +37,14 @@ def models(pattern: str = "") -> list[dict[str, Any]]:
     names = [name for name in _models.names() if pattern.lower() in name]
     if not names:
         raise ValueError(unknown("model", pattern, _models.names()))
-    where = console(stderr=True)
-    rows = track(names, "counting", console=where, transient=True, disable=not where.is_terminal)
     return [
         {
             "name": name,
-            "parameters": _parameters(name),
+            "parameters": PARAMETERS[name],
             "layer": _models.default_layer(name),
             "size": _models.preprocess(name).size,
         }
-        for name in rows
+        for name in names
     ]
 
 
@@ -87,14 +82,3 @@ def _source(method: Callable) -> str:
     if found is None:
         raise ValueError(f"the docstring of {method.__name__} names no source")
     return " ".join(found[1].split())
-
-
-def _parameters(name: str) -> int:
-    counted = []
-
-    def build() -> None:
-        graph = nnx.iter_graph(_models.build(name))
-        counted.append(sum(math.prod(node.shape) for _, node in graph if isinstance(node, nnx.Param)))
-
-    jax.eval_shape(build)  # shapes alone: no parameter is made
-    return counted[0]
