@@ -50,10 +50,13 @@ def describe(name: str, source: Path | None) -> dict[str, str]:
 def entry_of(name: str, path: Path) -> str | None:
     """The published entry that a checkpoint of the architecture `name` is, or was converted from, if it is known.
 
-    A published file is known by its name, a converted one by its metadata.
+    A published file is known by its name, a converted one by its metadata. None too of what `read` cannot read.
     """
     entries = PUBLISHED.get(name, {})
     if (entry := next((each for each, file in entries.items() if file == path.name), None)) is not None:
         return entry
-    kept = metadata(path).get("entry") if path.exists() else None
+    try:
+        kept = metadata(path).get("entry")
+    except (ValueError, OSError):
+        return None
     return kept if kept in entries else None
