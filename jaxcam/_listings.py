@@ -49,11 +49,12 @@ def models(pattern: str = "") -> list[dict[str, Any]]:
 
 
 def show_methods(rows: list[dict[str, Any]]) -> None:
-    shown = table("method", "what it is", "source", "forward", "gradient", whole=("method", "forward"))
+    shown = table("method", "what it is, and whose", "forward", "gradient", whole=("method", "forward"))
     for row in rows:
         gradient = "yes" if row["gradient"] else "no"
         source = re.sub(r'"[^"]*",?\s*', "", row["source"])  # without the title
-        shown.add_row(*map(Text, (row["name"], row["summary"], source, row["forward"], gradient)))
+        described = f"{row['summary']}\n{source}"
+        shown.add_row(*map(Text, (row["name"], described, row["forward"], gradient)))
     console().print(shown)
     console().print(
         "forward: passes for one picture and class, K being the layer's channels; head: what follows the layer. "
