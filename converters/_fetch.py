@@ -23,8 +23,8 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         path: its file or folder.
-        entry: the published entry that it is or was converted from, for `jaxcam.models.preprocess(name, weights=entry)`; None where that
-            is not known.
+        entry: the published entry that it is, or was converted from, for `jaxcam.models.preprocess(name,
+            weights=entry)`; None where that is not known.
     """
 
     path: Path
