@@ -92,7 +92,7 @@ def _placed(key: str, y: np.ndarray, sharding: Shardings | None) -> jax.Array:
     """`y` on its devices; it may share y's memory, which is no longer the caller's: astype copied."""
     if sharding is None:
         return jnp.asarray(y)
-    where = sharding if isinstance(sharding, Sharding) else sharding(key, y.shape)
+    where = sharding(key, y.shape) if callable(sharding) else sharding
     if not isinstance(where, Sharding):
         raise TypeError(f"the sharding of {key} must be a jax.sharding.Sharding, got {type(where).__name__}")
     try:

@@ -9,6 +9,7 @@ from jaxcam.models._published import PUBLISHED, entry
 from jaxcam.models._registry import find
 
 from ._download import download
+from ._metadata import entry_of
 from ._timm import ENTRIES, hub_file
 
 _TORCHVISION = "https://download.pytorch.org/models"
@@ -22,8 +23,8 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         path: its file or folder.
-        entry: the published entry that it is, for `jaxcam.models.preprocess(name, weights=entry)`; None where that
-            is not known.
+        entry: the published entry that it is, or was converted from, for `jaxcam.models.preprocess(name,
+            weights=entry)`; None where that is not known.
     """
 
     path: Path
@@ -56,7 +57,7 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
     find(name)
     path, text = Path(weights), os.fspath(weights)
     if path.exists():
-        return Checkpoint(path, _entry_of(name, path))
+        return Checkpoint(path, entry_of(name, path))
     if found := _HUB.fullmatch(text):
         tagged = ENTRIES.get(found[1].rpartition(".")[2])
         return Checkpoint(hub_file(found[1]), tagged if tagged in PUBLISHED[name] else None)
@@ -66,11 +67,6 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
         return Checkpoint(path, None)
     chosen = entry(name, text)
     return Checkpoint(_published(name, PUBLISHED[name][chosen], url), chosen)
-
-
-def _entry_of(name: str, path: Path) -> str | None:
-    """A published file is known by its name."""
-    return next((each for each, file in PUBLISHED[name].items() if file == path.name), None)
 
 
 def _published(name: str, file: str, url: str | None) -> Path:

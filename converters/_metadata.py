@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jaxcam.models._published import PUBLISHED
+
 from ._orbax import orbax_metadata, read_orbax
 from ._read import reader, told
 from ._safetensors import read_safetensors, safetensors_metadata
@@ -16,7 +18,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What was saved beside the arrays of a checkpoint; of torch's files and .npz, which have no place for it, {}.
 
     `save` and `jaxcam convert` write `architecture` and `jaxcam` (its version) and, where the weights came from a
-    file, `source` (its name) and its `sha256`.
+    file, `source` (its name) and its `sha256`; and where that is a published one, or came from it, its `entry`.
 
     Args:
         path: anything that `read` reads. No array is read.
@@ -37,7 +39,24 @@ def describe(name: str, source: Path | None) -> dict[str, str]:
     described = {"architecture": name, "jaxcam": jaxcam.__version__}
     if source is not None:
         described["source"] = source.name
+        if (entry := entry_of(name, source)) is not None:
+            described["entry"] = entry
         if source.is_file():
             with source.open("rb") as file:
                 described["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     return described
+
+
+def entry_of(name: str, path: Path) -> str | None:
+    """The published entry that a checkpoint of the architecture `name` is, or was converted from, if it is known.
+
+    A published file is known by its name, a converted one by its metadata. None too of what `read` cannot read.
+    """
+    entries = PUBLISHED.get(name, {})
+    if (entry := next((each for each, file in entries.items() if file == path.name), None)) is not None:
+        return entry
+    try:
+        kept = metadata(path).get("entry")
+    except (ValueError, OSError):
+        return None
+    return kept if kept in entries else None

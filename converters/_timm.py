@@ -56,8 +56,8 @@ def hub_file(repository: str) -> Path:
         return Path(huggingface_hub.hf_hub_download(repository, "model.safetensors"))
     except (OSError, EntryNotFoundError) as error:
         raise ConnectionError(
-            f"hf://{repository} could not be downloaded: {error}. Without a network, pass the path of its "
-            "model.safetensors"
+            f"hf://{repository} could not be downloaded: {str(error).rstrip('.')}. Without a network, pass the "
+            "path of its model.safetensors"
         ) from error
 
 

@@ -8,8 +8,9 @@ from typing import Any
 def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> str:
     """`no layer 'layer5'; did you mean 'layer4'? There are: conv1, bn1, ...`"""
     names = [str(each) for each in known]
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    guess = f"; did you mean {near[0]!r}?" if near else "."
+    spelled = {each.casefold(): each for each in names}
+    near = difflib.get_close_matches(str(name).casefold(), spelled, n=1, cutoff=0.5)
+    guess = f"; did you mean {spelled[near[0]]!r}?" if near else "."
     rest = f", ... ({len(names)} in all)" if len(names) > show else ""
     return f"no {kind} {name!r}{guess} There are: {', '.join(names[:show])}{rest}"
 

@@ -1,14 +1,10 @@
 """The tables of `jaxcam methods` and `jaxcam models`, read from the methods and models themselves."""
 
 import inspect
-import math
 import re
 from collections.abc import Callable
 from typing import Any
 
-import jax
-from flax import nnx
-from rich.progress import track
 from rich.text import Text
 
 from . import models as _models
@@ -16,6 +12,7 @@ from ._errors import unknown
 from ._terminal import console, table
 from .methods import METHODS
 from .methods._costs import COSTS
+from .models._parameters import PARAMETERS
 
 
 def methods() -> list[dict[str, Any]]:
@@ -40,25 +37,24 @@ def models(pattern: str = "") -> list[dict[str, Any]]:
     names = [name for name in _models.names() if pattern.lower() in name]
     if not names:
         raise ValueError(unknown("model", pattern, _models.names()))
-    where = console(stderr=True)
-    rows = track(names, "counting", console=where, transient=True, disable=not where.is_terminal)
     return [
         {
             "name": name,
-            "parameters": _parameters(name),
+            "parameters": PARAMETERS[name],
             "layer": _models.default_layer(name),
             "size": _models.preprocess(name).size,
         }
-        for name in rows
+        for name in names
     ]
 
 
 def show_methods(rows: list[dict[str, Any]]) -> None:
-    shown = table("method", "what it is", "source", "forward", "gradient", whole=("method", "forward"))
+    shown = table("method", "what it is, and whose", "forward", "gradient", whole=("method", "forward"))
     for row in rows:
         gradient = "yes" if row["gradient"] else "no"
         source = re.sub(r'"[^"]*",?\s*', "", row["source"])  # without the title
-        shown.add_row(*map(Text, (row["name"], row["summary"], source, row["forward"], gradient)))
+        described = f"{row['summary']}\n{source}"
+        shown.add_row(*map(Text, (row["name"], described, row["forward"], gradient)))
     console().print(shown)
     console().print(
         "forward: passes for one picture and class, K being the layer's channels; head: what follows the layer. "
@@ -87,14 +83,3 @@ def _source(method: Callable) -> str:
     if found is None:
         raise ValueError(f"the docstring of {method.__name__} names no source")
     return " ".join(found[1].split())
-
-
-def _parameters(name: str) -> int:
-    counted = []
-
-    def build() -> None:
-        graph = nnx.iter_graph(_models.build(name))
-        counted.append(sum(math.prod(node.shape) for _, node in graph if isinstance(node, nnx.Param)))
-
-    jax.eval_shape(build)  # shapes alone: no parameter is made
-    return counted[0]

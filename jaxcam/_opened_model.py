@@ -1,5 +1,6 @@
 """A model by name with its checkpoint, as the commands open it once they know that the rest is right."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ class OpenedModel(NamedTuple):
 
     Attributes:
         weights: the checkpoint's file or folder, which was fetched if a published one was named.
-        preprocess: as that checkpoint wants pictures.
+        preprocess: as that checkpoint wants pictures; scaled to the size that a transformer has positions for.
         image: shape of one of them.
         classes: length of the output.
     """
@@ -42,8 +43,18 @@ def open_model(converters: Any, name: str, weights: Path, *, layer: str, dtype: 
         OSError: a file that cannot be read or downloaded.
     """
     weights, entry = converters.fetch(name, weights)
-    preprocess = models.preprocess(name, weights=entry)
-    looker = probe(converters.load(name, weights, dtype=jnp.dtype(dtype)), layer)
+    model = converters.load(name, weights, dtype=jnp.dtype(dtype))
+    preprocess = _scaled(models.preprocess(name, weights=entry), getattr(model, "image_size", None))
+    looker = probe(model, layer)
     image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
     (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
     return OpenedModel(weights, looker, preprocess, image, classes)
+
+
+def _scaled(preprocess: Preprocess, size: int | None) -> Preprocess:
+    """For a transformer that was fine-tuned on pictures of another size, with as much around the crop."""
+    if size in (None, preprocess.size):
+        return preprocess
+    return dataclasses.replace(
+        preprocess, size=size, resize=round(size * preprocess.resize / preprocess.size)
+    )

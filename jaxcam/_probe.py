@@ -151,6 +151,8 @@ def probe(
         return Probe((as_pytree(features), as_pytree(head)), Split(tokens))
     if model is None or layer is None:
         raise TypeError("a probe takes a model and the path of a layer, or split=(features, head)")
+    if isinstance(model, type) and issubclass(model, nnx.Module | linen.Module):
+        raise TypeError(f"the model must be an instance; got the class {model.__name__}: build it first")
     tokens = getattr(model, "leading_tokens", None) if tokens is None else tokens
     if isinstance(model, nnx.Module):
         _refuse("an NNX module", variables, call)

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 from nets import LAYER, Small, images, small
 
 import jaxcam
@@ -218,3 +218,9 @@ def test_wrong_arguments():
         small()(np.zeros((12, 14, 3), np.uint8))
     with pytest.raises(ValueError, match="must keep the activation's shape"):
         small()(IMAGE, lambda a: a[:2])
+
+
+@pytest.mark.parametrize("kind", [Small, linen.Dense])
+def test_a_class_is_no_model(kind):
+    with pytest.raises(TypeError, match=rf"must be an instance; got the class {kind.__name__}"):
+        jaxcam.probe(kind, "stem")

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
@@ -30,7 +29,8 @@ def cam(
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(H, W, C)`, preprocessed for the model.
         target: a class index, None for the most likely class, or a callable `output -> scalar`.
-        weights: W `(K, classes)`. By default the kernel of the one linear layer that follows the probed layer.
+        weights: W `(K, classes)`. By default the kernel of the one linear layer that follows the probed layer,
+            which may also lie as `(classes, K)`; where the two numbers are equal it is taken as `(K, classes)`.
         fuse: evidence `(h, w, K)` -> map `(h, w)`.
 
     Returns:
@@ -65,11 +65,12 @@ def _classifier(probe: Probe, image: Image, activation: Array, classes: int) -> 
         for (path, leaf), used in zip(leaves, after, strict=True)
         if used
     }
-    kernels = [leaf for leaf in found.values() if leaf.shape[-2:] == (channels, classes)]
-    others = [
-        name for name, leaf in found.items() if leaf.shape not in ((classes,), *(k.shape for k in kernels))
-    ]
-    if len(kernels) != 1 or kernels[0].size != channels * classes or others:
+    shapes = {name: leaf.shape for name, leaf in found.items()}
+    kernels = [name for name, shape in shapes.items() if shape[-2:] == (channels, classes)]
+    if not kernels:  # as Equinox lays it out
+        kernels = [name for name, shape in shapes.items() if shape == (classes, channels)]
+    others = [name for name, shape in shapes.items() if name not in kernels and shape != (classes,)]
+    if len(kernels) != 1 or found[kernels[0]].size != channels * classes or others:
         few = ", ".join([*list(found)[:6], *["..."] * (len(found) > 6)])
         seen = f"here {few} lie between" if found else "here no parameter lies between"
         raise ValueError(
@@ -77,7 +78,8 @@ def _classifier(probe: Probe, image: Image, activation: Array, classes: int) -> 
             f"{classes} classes; {seen}. Pass weights=, probe the layer before the pooling, or use hirescam or "
             "gradcam, which need no such layer."
         )
-    return jnp.reshape(kernels[0], (channels, classes))
+    kernel = found[kernels[0]]
+    return kernel.reshape(channels, classes) if kernel.shape[-1] == classes else kernel.T
 
 
 def _used(function: Any, probe: Probe, activation: Array) -> list[bool]:

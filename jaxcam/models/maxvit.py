@@ -25,6 +25,7 @@ from ._conv import Conv, check_map
 from ._layers import (
     BatchNorm,
     ConvNormActivation,
+    Flatten,
     Gelu,
     LayerNorm,
     Linear,
@@ -145,11 +146,6 @@ class MaxVitBlock(nnx.Module):
 
     def __call__(self, x):
         return self.layers(x)
-
-
-class Flatten(nnx.Module):
-    def __call__(self, x):
-        return x.reshape(x.shape[0], -1)
 
 
 class Tanh(nnx.Module):

@@ -6,7 +6,7 @@ from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
-from ._layers import BatchNorm, ConvNormActivation, Linear, Relu, Sequential, dropout
+from ._layers import BatchNorm, ConvNormActivation, Linear, Relu, Sequential, dropout, multiple_of_eight
 from ._preprocess import IMAGENET, RESIZE_232
 
 # Expansion, outputs, kernel, blocks and first stride of each stage.
@@ -47,7 +47,7 @@ class MNASNet(nnx.Module):
     """`scale` multiplies all widths but the last."""
 
     def __init__(self, *, scale: float, num_classes: int, **options):
-        stem, inputs = _scaled(32, scale), _scaled(16, scale)
+        stem, inputs = multiple_of_eight(32 * scale), multiple_of_eight(16 * scale)
         layers: list[nnx.Module] = [
             *ConvNormActivation(3, stem, 3, stride=2, activation=Relu, norm=Norm, **options),
             *ConvNormActivation(stem, stem, 3, groups=stem, activation=Relu, norm=Norm, **options),
@@ -55,7 +55,7 @@ class MNASNet(nnx.Module):
             Norm(inputs, **options),
         ]
         for expansion, width, kernel, count, first_stride in STAGES:
-            outputs, blocks = _scaled(width, scale), []
+            outputs, blocks = multiple_of_eight(width * scale), []
             for index in range(count):
                 stride = first_stride if index == 0 else 1
                 blocks.append(
@@ -69,13 +69,6 @@ class MNASNet(nnx.Module):
 
     def __call__(self, x):
         return self.classifier(self.layers(x).mean((1, 2)))
-
-
-def _scaled(width: int, scale: float) -> int:
-    """The nearest multiple of 8, or the one above where that would lose more than a tenth."""
-    wanted = width * scale
-    rounded = max(8, int(wanted + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * wanted else rounded + 8
 
 
 ARCHITECTURES = {

@@ -1,14 +1,19 @@
 """`--weights` with a published checkpoint's name: what is loaded, and how the pictures are prepared for it."""
 
 import hashlib
+import itertools
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from flax import nnx
 
 import converters
 import jaxcam
 from jaxcam import models
+from jaxcam._opened_model import open_model
 from jaxcam.models import _recipes
 from jaxcam.models._preprocess import Preprocess
 from jaxcam.models._published import PUBLISHED
@@ -65,10 +70,33 @@ def test_convert_keeps_the_source(jaxcam_command, cached, tmp_path):
         "jaxcam": jaxcam.__version__,
         "source": cached.name,
         "sha256": hashlib.sha256(cached.read_bytes()).hexdigest(),
+        "entry": "IMAGENET1K_V2",
     }
     before, after = converters.read(cached), converters.read(tmp_path / "folder")
     for key, value in before.items():
         np.testing.assert_array_equal(after[key], value, key)
+
+
+def test_what_was_converted_is_still_known_as_the_entry(jaxcam_command, cached, weights, tmp_path):
+    steps = ["DEFAULT", tmp_path / "folder", tmp_path / "again.safetensors"]
+    for before, after in itertools.pairwise(steps):
+        result = jaxcam_command("convert", MODEL, "--weights", before, "--out", after)
+        assert result.code == 0, result.text
+        assert converters.fetch(MODEL, after) == (after, "IMAGENET1K_V2")
+    result = jaxcam_command("convert", MODEL, "--weights", weights, "--out", tmp_path / "own.safetensors")
+    assert result.code == 0, result.text
+    assert converters.fetch(MODEL, tmp_path / "own.safetensors").entry is None
+
+
+def test_pictures_have_the_size_of_a_fine_tuned_transformer():
+    def load(name, path, *, dtype):
+        return nnx.eval_shape(lambda: models.build(name, image_size=384, dtype=dtype))
+
+    mine = SimpleNamespace(fetch=lambda name, path: (path, None), load=load)
+    layer = models.default_layer("vit_b_32")
+    opened = open_model(mine, "vit_b_32", Path("mine.pth"), layer=layer, dtype="float32")
+    assert opened.image.shape == (384, 384, 3)
+    assert (opened.preprocess.size, opened.preprocess.resize) == (384, 439)
 
 
 @pytest.mark.parametrize(

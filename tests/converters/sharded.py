@@ -69,4 +69,6 @@ for path in (folder / "folder", folder / "file.npz"):
         converters.load(NAME, path, sharding=NamedSharding(mesh, PartitionSpec("model")))
     with pytest.raises(TypeError, match=r"must be a jax\.sharding\.Sharding, got str"):
         converters.load(NAME, path, sharding=lambda key, shape: "model")
+    with pytest.raises(TypeError, match=r"must be a jax\.sharding\.Sharding, got str"):
+        converters.load(NAME, path, sharding="cpu")
 print("loaded onto", len(devices))

@@ -177,3 +177,10 @@ def test_a_vision_transformer_is_built_for_the_checkpoints_size(tmp_path, monkey
     np.savez(tmp_path / "no square.npz", **state)
     with pytest.raises(ValueError, match=r"1 misshaped: encoder\.pos_embedding \(checkpoint \(1, 9, 8\)"):
         converters.load("vit_b_16", tmp_path / "no square.npz", num_classes=3)
+
+
+def test_a_source_may_be_of_a_format_that_is_not_read(tmp_path, model):
+    source = tmp_path / "weights.msgpack"
+    source.write_bytes(b"of another library")
+    converters.save(model, tmp_path / "a.safetensors", name=NAME, source=source)
+    assert converters.metadata(tmp_path / "a.safetensors")["source"] == "weights.msgpack"

@@ -74,3 +74,17 @@ def test_cam_needs_one_linear_layer_after_the_layer():
         jaxcam.cam(jaxcam.probe(split=(lambda x: x, lambda a: jnp.mean(a, axis=(1, 2)))), BATCH[0], 1)
     with pytest.raises(ValueError, match=r"weights must be \(K, classes\) = \(12, 5\)"):
         jaxcam.cam(small("deep"), BATCH[0], 1, weights=jnp.ones((5, 12)))
+
+
+def test_cam_reads_a_classifier_that_lies_transposed():
+    keys = jax.random.split(jax.random.key(0), 2)
+    mix, kernel = jax.random.normal(keys[0], (3, 8)), jax.random.normal(keys[1], (5, 8))
+
+    def logits(weights, images):
+        activation = jaxcam.tap(jax.nn.relu(images @ weights["mix"]), "last")
+        return activation.mean((1, 2)) @ weights["kernel"].T
+
+    probe = jaxcam.probe(logits, "last", variables={"mix": mix, "kernel": kernel})
+    np.testing.assert_allclose(
+        jaxcam.cam(probe, BATCH[0], 2), jaxcam.cam(probe, BATCH[0], 2, weights=kernel.T), rtol=1e-6
+    )

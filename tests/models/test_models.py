@@ -11,97 +11,9 @@ from jax import export
 
 import converters
 from jaxcam import models
+from jaxcam.models._parameters import PARAMETERS
 from jaxcam.models.convnext import Block
 
-# Parameters as torchvision and the CIFAR repository count them, without auxiliary heads.
-COUNTS = {
-    "alexnet": 61100840,
-    "vgg11": 132863336,
-    "vgg11_bn": 132868840,
-    "vgg13": 133047848,
-    "vgg13_bn": 133053736,
-    "vgg16": 138357544,
-    "vgg16_bn": 138365992,
-    "vgg19": 143667240,
-    "vgg19_bn": 143678248,
-    "googlenet": 6624904,
-    "inception_v3": 23834568,
-    "resnet18": 11689512,
-    "resnet34": 21797672,
-    "resnet50": 25557032,
-    "resnet101": 44549160,
-    "resnet152": 60192808,
-    "resnext50_32x4d": 25028904,
-    "resnext101_32x8d": 88791336,
-    "resnext101_64x4d": 83455272,
-    "wide_resnet50_2": 68883240,
-    "wide_resnet101_2": 126886696,
-    "densenet121": 7978856,
-    "densenet161": 28681000,
-    "densenet169": 14149480,
-    "densenet201": 20013928,
-    "squeezenet1_0": 1248424,
-    "squeezenet1_1": 1235496,
-    "mobilenet_v2": 3504872,
-    "mnasnet0_5": 2218512,
-    "mnasnet0_75": 3170208,
-    "mnasnet1_0": 4383312,
-    "mnasnet1_3": 6282256,
-    "shufflenet_v2_x0_5": 1366792,
-    "shufflenet_v2_x1_0": 2278604,
-    "shufflenet_v2_x1_5": 3503624,
-    "shufflenet_v2_x2_0": 7393996,
-    "mobilenet_v3_large": 5483032,
-    "mobilenet_v3_small": 2542856,
-    "efficientnet_b0": 5288548,
-    "efficientnet_b1": 7794184,
-    "efficientnet_b2": 9109994,
-    "efficientnet_b3": 12233232,
-    "efficientnet_b4": 19341616,
-    "efficientnet_b5": 30389784,
-    "efficientnet_b6": 43040704,
-    "efficientnet_b7": 66347960,
-    "efficientnet_v2_s": 21458488,
-    "efficientnet_v2_m": 54139356,
-    "efficientnet_v2_l": 118515272,
-    "regnet_x_400mf": 5495976,
-    "regnet_x_800mf": 7259656,
-    "regnet_x_1_6gf": 9190136,
-    "regnet_x_3_2gf": 15296552,
-    "regnet_x_8gf": 39572648,
-    "regnet_x_16gf": 54278536,
-    "regnet_x_32gf": 107811560,
-    "regnet_y_400mf": 4344144,
-    "regnet_y_800mf": 6432512,
-    "regnet_y_1_6gf": 11202430,
-    "regnet_y_3_2gf": 19436338,
-    "regnet_y_8gf": 39381472,
-    "regnet_y_16gf": 83590140,
-    "regnet_y_32gf": 145046770,
-    "regnet_y_128gf": 644812894,
-    "convnext_tiny": 28589128,
-    "convnext_small": 50223688,
-    "convnext_base": 88591464,
-    "convnext_large": 197767336,
-    "vit_b_16": 86567656,
-    "vit_b_32": 88224232,
-    "vit_l_16": 304326632,
-    "vit_l_32": 306535400,
-    "vit_h_14": 632045800,
-    "swin_t": 28288354,
-    "swin_s": 49606258,
-    "swin_b": 87768224,
-    "swin_v2_t": 28351570,
-    "swin_v2_s": 49737442,
-    "swin_v2_b": 87930848,
-    "maxvit_t": 30919624,
-    "cifar_resnet20": 269722,
-    "cifar_resnet32": 464154,
-    "cifar_resnet44": 658586,
-    "cifar_resnet56": 853018,
-    "cifar_resnet110": 1727962,
-    "cifar_resnet1202": 19421274,
-}
 LAYERS = {
     "alexnet": "features.11",
     "vgg16": "features.29",
@@ -189,13 +101,13 @@ def output(model, shape=(1, 224, 224, 3), dtype=jnp.float32):
 
 
 def test_names():
-    assert set(models.names()) == set(COUNTS)
+    assert models.names() == tuple(PARAMETERS)
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_counts_and_default_layer(name):
     model = abstract(name)
-    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == COUNTS[name]
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PARAMETERS[name]
     assert not jax.tree.leaves(nnx.state(model, nnx.RngState))
     layer = models.default_layer(name)
     assert layer in {".".join(map(str, path)) for path, _ in nnx.iter_modules(model)}
@@ -331,6 +243,8 @@ def test_stochastic_depth_is_the_identity_until_it_trains():
 def test_unknown_names(function):
     with pytest.raises(ValueError, match=r"no model 'resnet5'; did you mean 'resnet50'\?.*models\.names\(\)"):
         function("resnet5")
+    with pytest.raises(ValueError, match=r"no model 'ViT_B_32'; did you mean 'vit_b_32'\?"):
+        function("ViT_B_32")
 
 
 @pytest.mark.parametrize(
