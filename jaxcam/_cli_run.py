@@ -97,6 +97,15 @@ def run(dataset: Path | None, out: str, status: bool, as_json: bool, **given: An
         return
     if dataset is None or given["model"] is None or given["weights"] is None:
         raise Mistake("DATASET, --model and --weights are needed, unless it is for --status")
+    try:
+        code = _explain(dataset, out, as_json, **given)
+    except KeyboardInterrupt:  # the run itself hears it later on, and ends with what is in flight
+        click.echo("interrupted before the first batch: the same command goes on", err=True)
+        code = 130
+    sys.exit(code)
+
+
+def _explain(dataset: Path, out: str, as_json: bool, **given: Any) -> int:
     with told((ValueError, OSError, ImportError, RuntimeError)):
         from .datasets import _hosts
 
@@ -107,7 +116,7 @@ def run(dataset: Path | None, out: str, status: bool, as_json: bool, **given: An
         from . import _run_dataset
 
         job = _run_dataset.prepare(converters=converters, dataset=dataset, out=out, share=share, **given)
-    sys.exit(_run_dataset.carry_out(job, as_json=as_json))
+    return _run_dataset.carry_out(job, as_json=as_json)
 
 
 def _show_status(out: str, as_json: bool) -> None:

@@ -123,7 +123,9 @@ def why_absent(path: str | Path) -> str:
     """Why there is no file to open; nothing where there is one."""
     if os.path.isfile(path):
         return ""
-    return "is a folder" if os.path.isdir(path) else "no such file"
+    if os.path.isdir(path):
+        return "is a folder"
+    return "is a pipe or a device" if os.path.exists(path) else "no such file"
 
 
 def why_unreadable(error: Exception) -> str:

@@ -113,7 +113,7 @@ def carry_out(job: dict[str, Any], *, as_json: bool) -> int:
 
 
 def describe(summary: Summary) -> str:
-    """`38 records: 37 explained, 1 failed; 38 in 0.2 s (198.6 images/s), device busy 70 %, decoding is the limit`"""
+    """`38 records in a.zarr: 37 explained, 1 failed; 38 in 9 s (4.2 images/s), device busy 70%: decoding is ...`"""
     text = (
         f"{summary.records:,} records in {summary.out}: {summary.done:,} explained, {summary.failed:,} failed"
     )

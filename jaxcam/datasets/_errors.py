@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,11 +13,10 @@ def cannot_write(location: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        code = next((code for code in (errno.ENOSPC, errno.EDQUOT) if os.strerror(code) in str(error)), None)
-        if code is None:
+        found = re.search(r"os_error_code='(\d+)'", str(error))
+        if found is None:
             raise OSError(f"cannot write to {location}: {error}") from error
-        raise OSError(
-            code,
-            f"{os.strerror(code)}: what is written stays valid; make room and run the same command again",
-            location,
-        ) from error
+        reason = os.strerror(int(found[1]))
+        if int(found[1]) in (errno.ENOSPC, errno.EDQUOT):
+            reason += ": what is written stays valid; make room and run the same command again"
+        raise OSError(int(found[1]), reason, location) from error

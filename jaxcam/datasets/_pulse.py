@@ -61,6 +61,8 @@ def living(kv: ts.KvStore) -> dict[int, dict[str, Any]]:
 def check_alone(kv: ts.KvStore, location: str, process: int, processes: int) -> None:
     """Raises ValueError where another run has this process's share, or a part of it."""
     for number, sign in living(kv).items():
+        if (sign["pid"], sign["host"]) == (os.getpid(), socket.gethostname()):
+            continue  # of before a restart: in a container every run has the same number and host
         if number == process or sign["processes"] != processes:
             wait = max(1, round(DEAD - (time.time() - sign["time"])))
             raise ValueError(

@@ -78,11 +78,7 @@ class Reader:
             raise ValueError(f"{name!r} in {self.location!r} is no array of plain strings: {codecs}")
         count = about["shape"][0]
         size = about["chunk_grid"]["configuration"]["chunk_shape"][0]
-        texts: list[str] = []
-        for each in [self._files.read(f"{name}/c/{start // size}") for start in range(0, count, size)]:
-            chunk = each.result()
-            texts += _strings.decode(chunk.value) if chunk.state == "value" else [""] * size
-        return texts[:count]
+        return _strings.read(self._files, name, range(-(-count // size)), size)[:count]
 
     @cached_property
     def paths(self) -> list[str]:

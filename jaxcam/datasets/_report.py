@@ -108,7 +108,12 @@ def _write(file: IO[bytes], about: dict[str, Any], blocks: Blocks, room: int) ->
     head, tail = _page(about["title"])
     file.write(head)
     file.write(_script("about", about))
-    room -= file.tell() + len(tail)
+    fixed = file.tell() + len(tail)
+    if fixed >= room:
+        raise ValueError(
+            f"the page takes {fixed / 1e6:.2f} MB without pictures and maps: pass a larger budget"
+        )
+    room -= fixed
     for number, block in enumerate(blocks.write(room)):
         file.write(_script(f"block-{number}", block))
     file.write(tail)

@@ -62,8 +62,8 @@ class Blocks:
         )
         if rest > room:
             raise ValueError(
-                f"the maps of {count} records take {rest / 1e6:.1f} MB without their pictures, more than the "
-                f"budget leaves: pass a larger one, or a limit of about {max(1, count * max(room, 0) // rest)}"
+                f"the maps of {count} records take {rest / 1e6:.2f} MB without their pictures, more than the "
+                f"budget leaves: pass a larger one, or a limit of about {max(1, count * room // rest)}"
             )
         room -= rest
         with ThreadPoolExecutor(thread_name_prefix="pictures") as pool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._items import record_of
-from ._record import Guarded, Record, as_text
+from ._record import Guarded, Record, Unreadable, as_text
 
 
 class Items(Guarded):
@@ -45,5 +45,14 @@ class Items(Guarded):
         return record_of(item if self._decode is None else self._decode(item), self.name(i))
 
     def fingerprint(self) -> str:
-        names = (self.name(i) for i in range(len(self)))
-        return hashlib.sha256("\n".join([self.location, *names]).encode()).hexdigest()
+        told = [self.location, *(self.name(i) for i in range(len(self)))]
+        # most objects name nothing: three items stand for all
+        told += [self._look(i) for i in (0, len(self) // 2, len(self) - 1)]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+    def _look(self, i: int) -> str:
+        try:
+            record = self[i]
+        except Unreadable as error:
+            return error.digest.hex()
+        return f"{record.digest.hex()} {record.label}"

@@ -78,10 +78,7 @@ class Store:
         if not self._is_text(name):
             return self._arrays[name][start:stop].read().result()
         first, last = start // self.batch, -(-stop // self.batch)
-        chunks = [self.kv.read(f"{name}/c/{number}") for number in range(first, last)]
-        texts: list[str] = []
-        for chunk in (each.result() for each in chunks):
-            texts += _strings.decode(chunk.value) if chunk.state == "value" else [""] * self.batch
+        texts = _strings.read(self.kv, name, range(first, last), self.batch)
         return np.array(texts[start - first * self.batch : stop - first * self.batch], dtype=object)
 
     def _is_text(self, name: str) -> bool:
@@ -134,8 +131,11 @@ def open_store(location: str | Path) -> Store:
 
 
 def keyvalues(location: str | Path) -> ts.KvStore:
-    """The files below a folder, or a URL."""
-    text = str(location)
+    """The files below a folder, or a URL. Raises ValueError where a file is in the way."""
+    text, folder = str(location), folder_of(location)
+    files = [] if folder is None else [each for each in (folder, *folder.parents) if each.is_file()]
+    if files:
+        raise ValueError(f"{text!r} is no store, which is a folder: {str(files[0])!r} is a file")
     if "://" not in text:
         text = Path(text).absolute().as_uri()
     return ts.KvStore.open(text.rstrip("/") + "/").result()

@@ -4,6 +4,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import tensorstore as ts
+
 
 def metadata(*, records: int, chunk: int) -> dict[str, Any]:
     """The `zarr.json` of an array `(records,)` of strings, `chunk` of them a file, "" where nothing is written."""
@@ -31,6 +33,15 @@ def encode(texts: Sequence[str], chunk: int) -> bytes:
         raw = text.encode("utf-8", "backslashreplace")
         pieces += [struct.pack("<I", len(raw)), raw]
     return b"".join(pieces)
+
+
+def read(kv: ts.KvStore, name: str, chunks: range, size: int) -> list[str]:
+    """The strings of an array's chunks, `size` each; "" where nothing is written yet."""
+    texts: list[str] = []
+    for each in [kv.read(f"{name}/c/{number}") for number in chunks]:
+        found = each.result()
+        texts += decode(found.value) if found.state == "value" else [""] * size
+    return texts
 
 
 def decode(chunk: bytes) -> list[str]:

@@ -91,6 +91,15 @@ def test_a_signal_ends_with_its_exit_code(command, tmp_path, monkeypatch):
     assert command(dataset=tmp_path / "many.npy").code == 0
 
 
+def test_an_interrupt_before_the_first_batch_has_its_exit_code_too(command, monkeypatch):
+    def interrupted(*arguments, **given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets, "open", interrupted)
+    result = command()
+    assert (result.code, "interrupted before the first batch" in result.error) == (130, True)
+
+
 def test_a_full_disk_is_no_mistake(command, monkeypatch):
     def full(self, number, rows):
         raise OSError(28, "No space left on device: what is written stays valid", "a.zarr")

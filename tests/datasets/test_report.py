@@ -211,6 +211,8 @@ def test_pictures_are_as_large_as_the_budget_allows(tmp_path, root, paths):
     assert sides == sorted(sides, reverse=True)
     assert len(set(sides)) == 4
     with pytest.raises(ValueError, match=r"the maps of 23 records take .* limit of about \d+"):
+        report(store, tmp_path / "a.html", budget=0.08)
+    with pytest.raises(ValueError, match=r"the page takes 0\.\d+ MB without pictures and maps"):
         report(store, tmp_path / "a.html", budget=0.05)
     assert Page(tmp_path / "a.html").about["records"] == COUNT  # the file is as it was
 

@@ -53,7 +53,7 @@ def test_pictures_that_moved(store, tmp_path):
     ("arguments", "words"),
     [
         (["nothing.zarr"], "no store of maps at 'nothing.zarr'"),
-        (["{store}", "--budget", "0.01"], "a limit of about 1"),
+        (["{store}", "--budget", "0.01"], "pass a larger budget"),
         (["{store}", "--limit", "0"], "--limit"),
         (["{store}", "--pictures", "nowhere"], "nowhere"),
     ],

@@ -13,6 +13,7 @@ import pytest
 from small_run import digests, finish, pictures, run, start
 
 from jaxcam import datasets
+from jaxcam.datasets._errors import cannot_write
 from jaxcam.datasets._leftovers import belongs, sweep
 from jaxcam.datasets._resume import open_or_create
 from jaxcam.datasets._store import Store
@@ -207,10 +208,10 @@ def test_a_signal_ends_the_run_after_what_is_in_flight(tmp_path, number, undistu
 
 def test_two_runs_at_once_are_refused(tmp_path, undisturbed):
     out = shutil.copytree(undisturbed, tmp_path / "a")
-    sign = {"pid": os.getpid(), "host": socket.gethostname(), "time": time.time(), "processes": 1}
+    sign = {"pid": os.getppid(), "host": socket.gethostname(), "time": time.time(), "processes": 1}
     (out / "alive-0.json").write_text(json.dumps(sign))
-    assert [each["pid"] for each in datasets.status(out).alive] == [os.getpid()]
-    with pytest.raises(ValueError, match=f"another run is writing to .*: process {os.getpid()} on"):
+    assert [each["pid"] for each in datasets.status(out).alive] == [os.getppid()]
+    with pytest.raises(ValueError, match=f"another run is writing to .*: process {os.getppid()} on"):
         run(Trap(), out)
     (out / "alive-0.json").write_text(json.dumps(sign | {"host": "elsewhere"}))
     with pytest.raises(ValueError, match=r"on elsewhere .* if it was killed, wait \d+ s"):
@@ -220,6 +221,27 @@ def test_two_runs_at_once_are_refused(tmp_path, undisturbed):
         assert datasets.status(out).alive == []
     assert run(Trap(), out).computed == 0
     assert not (out / "alive-0.json").exists()
+
+
+def test_a_sign_of_the_same_process_number_is_of_before_a_restart(tmp_path, undisturbed):
+    """A container that is started again runs under the number it had, often 1, and the host's name it had."""
+    out = shutil.copytree(undisturbed, tmp_path / "a")
+    sign = {"pid": os.getpid(), "host": socket.gethostname(), "time": time.time(), "processes": 1}
+    (out / "alive-0.json").write_text(json.dumps(sign))
+    assert run(Trap(), out).computed == 0
+
+
+def test_what_is_in_the_way_of_a_store_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "a.zarr"):
+        with pytest.raises(ValueError, match=r"is no store, which is a folder: .*file' is a file"):
+            run(Trap(), out)
+    with (
+        pytest.raises(OSError, match="Read-only file system") as caught,
+        cannot_write("a.zarr"),
+    ):
+        raise ValueError("PERMISSION_DENIED: Failed to create directory: \"a\\x00b\" [os_error_code='30']")
+    assert (caught.value.errno, caught.value.filename) == (errno.EROFS, "a.zarr")
 
 
 def test_a_process_that_waits_in_vain_says_so(tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import os
 
 import numpy as np
 import pytest
@@ -69,6 +70,9 @@ def test_a_file_that_vanishes(tmp_path):
     assert caught.value.digest == b""
     (tmp_path / "a.png").mkdir()
     assert reason(source, 0) == "is a folder"
+    (tmp_path / "a.png").rmdir()
+    os.mkfifo(tmp_path / "a.png")
+    assert reason(source, 0) == "is a pipe or a device"
     assert reason(source, 1) == ""
     assert len(source.fingerprint()) == 64
 

@@ -129,6 +129,14 @@ def test_the_fingerprint_tells_another_number_and_other_paths():
     assert datasets.open(["a.png"]).fingerprint() != datasets.open(["b.png"]).fingerprint()
 
 
+def test_the_fingerprint_tells_other_items_of_the_same_number():
+    there = datasets.open([(PIXELS, 1)]).fingerprint()
+    assert there == datasets.open([(PIXELS.copy(), 1)]).fingerprint()
+    assert there != datasets.open([(PIXELS, 2)]).fingerprint()
+    assert there != datasets.open([(255 - PIXELS, 1)]).fingerprint()
+    assert datasets.open([None]).fingerprint() == datasets.open([None]).fingerprint()
+
+
 def test_a_grain_map_dataset():
     grain = pytest.importorskip("grain")
     lazy = grain.MapDataset.source([1, 2, 3]).map(
