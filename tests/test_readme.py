@@ -30,6 +30,7 @@ def test_program_runs(program):
 def test_no_program_is_overlooked():
     assert [each.id for each in PROGRAMS] == [
         *(f"README-{number}" for number in range(2)),
+        "datasets-0",
         "export-0",
         *(f"other-libraries-{number}" for number in range(4)),
     ]

@@ -10,7 +10,7 @@ import tensorstore as ts
 
 from .._errors import unknown
 from . import _strings
-from ._store import keyvalues
+from ._store import folder_of, keyvalues
 
 
 class Reader:
@@ -35,9 +35,7 @@ class Reader:
         self.about: dict[str, Any] = group.get("attributes", {}).get("jaxcam")
         if not isinstance(self.about, dict):
             raise ValueError(f"{self.location!r} is no store of maps: its attributes do not name jaxcam")
-        ending = "/zarr.json"
-        files = (key.decode() for key in self._files.list().result())
-        self.arrays = tuple(sorted(key.removesuffix(ending) for key in files if key.endswith(ending)))
+        self.arrays = tuple(sorted(self._names(group)))
         for name in ("maps", "status", "path"):
             self._demand(name)
         self._open: dict[str, Any] = {}
@@ -84,6 +82,17 @@ class Reader:
     def paths(self) -> list[str]:
         """Of each record: where its picture is in the source."""
         return self.text("path")
+
+    def _names(self, group: dict[str, Any]) -> set[str]:
+        """Of all arrays, those that others added too. A bucket, where a million chunks would be listed with them, has
+        those that its group lists."""
+        folder, ending = folder_of(self.location), "/zarr.json"
+        if folder is not None:
+            return {each.parent.name for each in folder.glob(f"*{ending}")}
+        if listed := (group.get("consolidated_metadata") or {}).get("metadata"):
+            return set(listed)
+        files = (key.decode() for key in self._files.list().result())
+        return {key.removesuffix(ending) for key in files if key.endswith(ending)}
 
     def _demand(self, name: str) -> None:
         if name not in self.arrays:

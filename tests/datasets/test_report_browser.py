@@ -82,11 +82,11 @@ def count(page) -> int:
 
 
 def address(page) -> str:
-    """As the page has it now; `page.url` is as old as the last event that was taken in."""
-    return page.evaluate("location.href")
+    """What follows `#`, as the page has it now; `page.url` is as old as the last event that was taken in."""
+    return page.evaluate("location.hash")
 
 
-def until(true, *, seconds=60):
+def until(true, *, seconds=20):
     """Asks again and again: the page's own waiting evaluates text, which the page forbids."""
     end = time.monotonic() + seconds
     while not true():

@@ -66,13 +66,18 @@ function turn(by) {
   drawDialog();
 }
 
+// The event "close" comes with the next frame, which a page in the background does not have: so not by it alone.
+function shut() {
+  $("dialog").close();
+  closed();
+}
+
 function closed() {
+  if (state.open < 0) return;
   const place = order.indexOf(state.open);
-  if (state.open >= 0) {
-    state.open = -1;
-    if (history.state?.opened) history.back(); // to the address before it was opened
-    else toAddress();
-  }
+  state.open = -1;
+  if (history.state?.opened) history.back(); // to the address before it was opened
+  else toAddress();
   if (place >= 0 && cards.has(place)) cards.get(place).firstChild.focus({ preventScroll: true });
   else opener?.focus?.({ preventScroll: true });
 }
@@ -80,10 +85,14 @@ function closed() {
 function wireDialog() {
   $("previous").onclick = () => turn(-1);
   $("next").onclick = () => turn(1);
-  $("close").onclick = () => $("dialog").close();
+  $("close").onclick = shut;
   $("dialog").addEventListener("close", closed);
-  $("dialog").addEventListener("click", (event) => event.target === $("dialog") && $("dialog").close());
+  $("dialog").addEventListener("click", (event) => event.target === $("dialog") && shut());
   $("dialog").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      event.preventDefault();
+      shut();
+    }
     if (event.target.matches("input, select")) return;
     if (event.key === "ArrowLeft") turn(-1);
     else if (event.key === "ArrowRight") turn(1);
