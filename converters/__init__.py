@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from jaxcam._lazy import lazy
+
 if TYPE_CHECKING:
     from ._convert import from_torch, to_torch
     from ._fetch import fetch
@@ -11,26 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch", "from_torch", "load", "metadata", "read", "save", "to_torch"]
 
-# Names load when they are first used, so that the command line does not wait for JAX.
-_HOMES = {
-    "from_torch": "_convert",
-    "to_torch": "_convert",
-    "fetch": "_fetch",
-    "load": "_files",
-    "save": "_files",
-    "metadata": "_metadata",
-    "read": "_read",
-}
-
-
-def __getattr__(name: str):
-    from importlib import import_module
-
-    if name not in _HOMES:
-        raise AttributeError(f"module 'converters' has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(
+    __name__,
+    {
+        "_convert": ("from_torch", "to_torch"),
+        "_fetch": ("fetch",),
+        "_files": ("load", "save"),
+        "_metadata": ("metadata",),
+        "_read": ("read",),
+    },
+)
 
 
 def __dir__():

@@ -1,6 +1,9 @@
 """Class activation maps as pure JAX functions."""
 
+from itertools import chain
 from typing import TYPE_CHECKING
+
+from ._lazy import lazy
 
 __version__ = "0.1.0"
 
@@ -36,9 +39,8 @@ _HOMES = {
     ),
 }
 _MODULES = ("conceptor", "datasets", "demo", "methods", "metrics", "models")
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted([*chain(*_HOMES.values()), *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from . import conceptor, datasets, demo, methods, metrics, models
@@ -72,16 +74,7 @@ if TYPE_CHECKING:
     )
 
 
-def __getattr__(name: str):
-    from importlib import import_module
-
-    if name in _MODULES:
-        return import_module(f".{name}", __name__)
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'jaxcam' has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES, _MODULES)
 
 
 def __dir__():

@@ -13,12 +13,8 @@ from ._cli_options import FOLDER_OR_FILE, told
 @options.model()
 @options.weights()
 @options.layer()
-@click.option(
-    "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
-)
-@click.option(
-    "--option", multiple=True, metavar="NAME=VALUE", help="An option of the method. May be repeated."
-)
+@options.method
+@options.option
 @click.option(
     "--out",
     required=True,

@@ -76,6 +76,14 @@ def layer(*, several: bool = False) -> Callable:
     return chosen("--layer", several=several, metavar="L", help=text)
 
 
+method = click.option(
+    "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
+)
+
+option = click.option(
+    "--option", multiple=True, metavar="NAME=VALUE", help="An option of the method. May be repeated."
+)
+
 pictures = click.argument("pictures", nargs=-1, required=True, type=FOLDER_OR_FILE)
 
 overwrite = click.option(

@@ -18,12 +18,8 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
 @options.model(required=False)
 @options.weights(required=False)
 @options.layer()
-@click.option(
-    "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
-)
-@click.option(
-    "--option", multiple=True, metavar="NAME=VALUE", help="An option of the method. May be repeated."
-)
+@options.method
+@options.option
 @click.option(
     "--target",
     multiple=True,

@@ -28,12 +28,8 @@ def main() -> None:
 @options.model()
 @options.weights()
 @options.layer()
-@click.option(
-    "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
-)
-@click.option(
-    "--option", multiple=True, metavar="NAME=VALUE", help="An option of the method. May be repeated."
-)
+@options.method
+@options.option
 @click.option(
     "--target",
     multiple=True,

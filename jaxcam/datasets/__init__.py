@@ -1,6 +1,9 @@
 """Whole data sets: where pictures come from, reading them ahead of the devices, and what to see of their maps."""
 
+from itertools import chain
 from typing import TYPE_CHECKING
+
+from .._lazy import lazy
 
 # Names load when they are first used, as those of jaxcam do.
 _HOMES = {
@@ -14,9 +17,8 @@ _HOMES = {
     "_status": ("Status", "status"),
     "_store": ("open_store",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted(chain(*_HOMES.values()))  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from ._loop import BadRecord
@@ -30,14 +32,7 @@ if TYPE_CHECKING:
     from ._store import open_store
 
 
-def __getattr__(name: str):
-    from importlib import import_module
-
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'jaxcam.datasets' has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)
 
 
 def __dir__():
