@@ -68,13 +68,11 @@ def compute(
 def _measured(plan: Plan, probe: Probe, images: Array, targets: Array, raw: Array) -> dict[str, Array]:
     """The metrics, `(B, T)` each, of the maps as they are displayed over the images."""
     shown = display(raw, size=plan.size)
-    each = [
-        evaluate(probe, images, targets[:, place], shown[:, place], metrics=plan.metrics)
-        for place in range(plan.count)
-    ]
-    return {
-        name: jnp.stack([found[name] for found in each], axis=1).astype(jnp.float32) for name in plan.metrics
-    }
+    found = jax.lax.map(  # one target after the other: memory and the program do not grow with their number
+        lambda one: evaluate(probe, images, *one, metrics=plan.metrics),
+        (targets.T, jnp.moveaxis(shown, 1, 0)),
+    )
+    return {name: values.T.astype(jnp.float32) for name, values in found.items()}
 
 
 class Program:

@@ -1,5 +1,6 @@
 """What a data set is made of: records, those that cannot be read, and the source they come from."""
 
+import abc
 import errno
 import operator
 import os
@@ -73,14 +74,14 @@ class Source(Protocol):
         ...
 
 
-class Guarded:
+class Guarded(abc.ABC):
     """A source whose `read` may raise anything: out of `source[i]` comes a record, or Unreadable."""
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def __len__(self) -> int: ...
 
-    def read(self, i: int) -> Record:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def read(self, i: int) -> Record: ...
 
     def __getitem__(self, i: int) -> Record:
         i = operator.index(i)
