@@ -100,7 +100,9 @@ def test_events_count_to_the_end(done):
 
 def test_zarr_and_xarray_open_it(done):
     store, _, _ = done
-    zarr, xarray = pytest.importorskip("zarr"), pytest.importorskip("xarray")
+    import xarray
+    import zarr
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         group = zarr.open_group(store.location, mode="r")

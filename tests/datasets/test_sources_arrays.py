@@ -22,7 +22,8 @@ def written(path, pictures, labels=None):
     elif path.suffix == ".npz":
         np.savez(path, images=pictures, **({} if labels is None else {"labels": labels}))
     else:
-        zarr = pytest.importorskip("zarr")
+        import zarr
+
         group = zarr.create_group(path, zarr_format=2 if "v2" in path.name else 3)
         group.create_array("images", data=pictures, chunks=(2, *pictures.shape[1:]))
         if labels is not None:
@@ -74,7 +75,8 @@ def test_an_npy_is_mapped_not_read(tmp_path):
 
 
 def test_a_zarr_array_without_a_group(tmp_path):
-    zarr = pytest.importorskip("zarr")
+    import zarr
+
     zarr.create_array(tmp_path / "a.zarr", data=PIXELS)
     source = datasets.open(tmp_path / "a.zarr")
     np.testing.assert_array_equal(pixels(source[4]), PIXELS[4])
