@@ -10,6 +10,43 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Most of the suite's time is XLA compiling small programs that run once; without its optimisations that takes half as
+# long. JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests the programs that users run: CI does both.
+if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
+    jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for the processes that tests start
+
+
+left_out = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without -m that speaks of them, the exhaustive tests are left to CI."""
+    if "exhaustive" in config.option.markexpr:
+        return
+    exhaustive = [item for item in items if item.get_closest_marker("exhaustive")]
+    if exhaustive:
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=exhaustive)
+    config.stash[left_out] = len(exhaustive)
+
+
+def pytest_sessionfinish(session):
+    """A worker of pytest-xdist sends the number of tests left out to the process that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(left_out, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.stash[left_out] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if number := config.stash.get(left_out, 0):
+        terminalreporter.write_line(
+            f"{number} exhaustive tests are left to CI; `pytest -m exhaustive` runs them"
+        )
 
 
 def pytest_runtest_setup(item):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from flax import nnx
+from selection import architectures
 
 import converters
 from converters._fit import shapes
@@ -39,7 +40,7 @@ def assert_turned_back(leaf):
         assert (back.ctypes.data, back.strides) == (x.ctypes.data, x.strides), leaf.key
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", architectures(NAMES))
 def test_names_shapes_and_values_go_round(name):
     model = nnx.eval_shape(lambda: models.build(name, num_classes=7))
     wanted = shapes(model)

@@ -8,6 +8,7 @@ import synthetic
 import tiny
 from flax import nnx
 from jax import export
+from selection import architectures
 
 import converters
 from jaxcam import models
@@ -104,7 +105,7 @@ def test_names():
     assert models.names() == tuple(PARAMETERS)
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", architectures(PARAMETERS))
 def test_counts_and_default_layer(name):
     model = abstract(name)
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PARAMETERS[name]
@@ -116,7 +117,9 @@ def test_counts_and_default_layer(name):
     assert preprocess.size == (32 if name.startswith("cifar_") else PICTURES.get(name, 224))
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if name.startswith(("alexnet", "vgg"))])
+@pytest.mark.parametrize(
+    "name", architectures(name for name in models.names() if name.startswith(("alexnet", "vgg")))
+)
 def test_default_layer_is_the_last_relu_before_the_last_pool(name):
     """It keeps twice the positions of the pool's output: 14x14 in VGG, 13x13 in AlexNet."""
     model = abstract(name)
