@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import synthetic
 from flax import nnx
+from selection import exhaustive
 
 import converters
 import jaxcam
@@ -14,14 +15,17 @@ from jaxcam import models
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [
-        ("googlenet", (65, 71)),
-        ("inception_v3", (107, 111)),
-        ("densenet121", (65, 71)),
-        ("mnasnet0_5", (65, 71)),
-        ("shufflenet_v2_x0_5", (65, 71)),
-        ("cifar_resnet20", (12, 9)),
-    ],
+    exhaustive(
+        [
+            ("googlenet", (65, 71)),
+            ("inception_v3", (107, 111)),
+            ("densenet121", (65, 71)),
+            ("mnasnet0_5", (65, 71)),
+            ("shufflenet_v2_x0_5", (65, 71)),
+            ("cifar_resnet20", (12, 9)),
+        ],
+        lambda case: case[0] not in ("shufflenet_v2_x0_5", "cifar_resnet20"),
+    ),
 )
 def test_grad_cam_adds_up_to_the_logit(name, size, exact):
     """To the logit less the bias; a ReLU behind the layer would hide a part of what the map shows."""

@@ -8,7 +8,7 @@ import synthetic
 import tiny
 from flax import nnx
 from jax import export
-from selection import architectures
+from selection import architectures, exhaustive
 
 import converters
 from jaxcam import models
@@ -80,6 +80,10 @@ TRACED = [
     ("regnet_y_400mf", (33, 40)),
     ("convnext_tiny", (33, 40)),
 ]
+
+# A few of them run by default: a plain one, one with depthwise convolutions, a transformer with and without windows.
+FEW = {"squeezenet1_1", "mobilenet_v2", "tiny_vit", "tiny_swin_v2", "cifar_resnet20"}
+SMALL, TRACED = (exhaustive(cases, lambda case: case[0] not in FEW) for cases in (SMALL, TRACED))
 
 
 def abstract(name, **options):
