@@ -1,7 +1,9 @@
 // The report's data: what is known of every record, and the blocks with pictures and maps, taken apart when needed.
 
 const D = JSON.parse($("about").textContent);
-const DONE = 1, FAILED = 2, ABSENT = 3;
+const DONE = 1,
+  FAILED = 2,
+  ABSENT = 3;
 const S = D.stores;
 const COUNT = D.paths.length;
 const TARGETS = Math.max(...S.map((store) => store.target.length));
@@ -26,7 +28,7 @@ const targetOf = (record, store, rank) => within(S[store].target, rank)[record];
 const statusOf = (record, store) => S[store].status[record];
 const label = (record) => (D.label ? D.label[record] : -1);
 
-function valueOf(record, store, name, rank) {
+function valueIn(record, store, name, rank) {
   const lists = S[store].values[name];
   return lists ? within(lists, rank)[record] : null;
 }
@@ -34,7 +36,9 @@ function valueOf(record, store, name, rank) {
 // true, false, or null where the label or the prediction is not known
 function isRight(record, store) {
   const predicted = S[store].predicted?.[record] ?? -1;
-  return label(record) < 0 || statusOf(record, store) !== DONE || predicted < 0 ? null : predicted === label(record);
+  return label(record) < 0 || statusOf(record, store) !== DONE || predicted < 0
+    ? null
+    : predicted === label(record);
 }
 
 const valueNames = [...new Set(S.flatMap((store) => Object.keys(store.values)))];

@@ -10,7 +10,8 @@ function show(record) {
 }
 
 function drawDialog() {
-  const dialog = $("dialog"), record = state.open;
+  const dialog = $("dialog"),
+    record = state.open;
   if (record < 0) {
     if (dialog.open) dialog.close();
     return;
@@ -18,18 +19,38 @@ function drawDialog() {
   const place = order.indexOf(record);
   $("dialog-title").textContent = D.paths[record];
   const said = label(record) < 0 ? "" : ` · labelled ${className(label(record))}`;
-  $("dialog-place").textContent = (place < 0 ? "not among the filtered" : `${(place + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`) + said;
+  $("dialog-place").textContent =
+    (place < 0
+      ? "not among the filtered"
+      : `${(place + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`) + said;
   $("previous").disabled = place <= 0;
   $("next").disabled = place < 0 || place >= order.length - 1;
   const panels = [];
-  if (heavy(record).picture) panels.push(el("div", { class: "panel" }, frame(record, null, 0, 384), el("div", { class: "caption" }, el("b", {}, "picture"))));
+  if (heavy(record).picture)
+    panels.push(
+      el(
+        "div",
+        { class: "panel" },
+        frame(record, null, 0, 384),
+        el("div", { class: "caption" }, el("b", {}, "picture")),
+      ),
+    );
   for (const store of S.keys()) {
     const targets = statusOf(record, store) === DONE ? S[store].target.length : 1;
     for (let rank = 0; rank < targets; rank++) {
-      panels.push(el("div", { class: "panel" }, frame(record, store, rank, 320), caption(record, store, rank)));
+      panels.push(
+        el("div", { class: "panel" }, frame(record, store, rank, 320), caption(record, store, rank)),
+      );
     }
   }
-  $("dialog-body").replaceChildren(el("div", { class: "panels", style: `--across: ${Math.ceil(panels.length / Math.ceil(panels.length / 4))}` }, panels), el("div", { class: "facts" }, facts(record)));
+  $("dialog-body").replaceChildren(
+    el(
+      "div",
+      { class: "panels", style: `--across: ${Math.ceil(panels.length / Math.ceil(panels.length / 4))}` },
+      panels,
+    ),
+    el("div", { class: "facts" }, facts(record)),
+  );
   if (!dialog.open) {
     dialog.showModal();
     $("dialog-body").scrollTop = 0;
@@ -43,17 +64,73 @@ function facts(record) {
     const found = JSON.stringify(heavy(record).tops[store]);
     if (found !== "null") tops.set(found, [...(tops.get(found) ?? []), S[store].name]);
   }
-  const bars = [...tops].map(([found, names]) => el("div", {},
-    el("h3", {}, tops.size > 1 ? `Likely classes: ${names.join(", ")}` : "Likely classes"),
-    el("table", { class: "top-classes" }, el("tbody", {}, JSON.parse(found).map(([index, share]) =>
-      el("tr", {}, el("td", { class: index === label(record) ? "good" : "" }, className(index)),
-        el("td", { class: "share" }, el("i", { style: `width:${100 * share}%` })), el("td", { class: "number" }, percent(share))))))));
-  const names = valueNames.filter((name) => S.some((_, store) => valueOf(record, store, name, 0) !== null));
-  const rows = names.map((name) => [valueTitle(name), ...S.map((_, store) => number(valueOf(record, store, name, 0)))]);
-  const head = S.length > 1 ? el("thead", {}, el("tr", {}, el("th", {}), S.map((store) => el("th", { class: "number", scope: "col" }, store.name)))) : null;
-  const values = el("div", { class: "scroll" }, S.length > 1 ? null : el("h3", {}, "Values"),
-    el("table", {}, head, el("tbody", {}, rows.map(([name, ...cells]) => el("tr", {}, el("td", {}, name), cells.map((cell) => el("td", { class: "number" }, cell)))))),
-    D.agreement?.[record] != null ? el("p", { class: "quiet" }, `agreement of the maps (correlation): ${number(D.agreement[record])}`) : null);
+  const bars = [...tops].map(([found, names]) =>
+    el(
+      "div",
+      {},
+      el("h3", {}, tops.size > 1 ? `Likely classes: ${names.join(", ")}` : "Likely classes"),
+      el(
+        "table",
+        { class: "top-classes" },
+        el(
+          "tbody",
+          {},
+          JSON.parse(found).map(([index, share]) =>
+            el(
+              "tr",
+              {},
+              el("td", { class: index === label(record) ? "good" : "" }, className(index)),
+              el("td", { class: "share" }, el("i", { style: `width:${100 * share}%` })),
+              el("td", { class: "number" }, percent(share)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+  const names = valueNames.filter((name) => S.some((_, store) => valueIn(record, store, name, 0) !== null));
+  const rows = names.map((name) => [
+    valueTitle(name),
+    ...S.map((_, store) => number(valueIn(record, store, name, 0))),
+  ]);
+  const head =
+    S.length > 1
+      ? el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el("th", {}),
+            S.map((store) => el("th", { class: "number", scope: "col" }, store.name)),
+          ),
+        )
+      : null;
+  const values = el(
+    "div",
+    { class: "scroll" },
+    S.length > 1 ? null : el("h3", {}, "Values"),
+    el(
+      "table",
+      {},
+      head,
+      el(
+        "tbody",
+        {},
+        rows.map(([name, ...cells]) =>
+          el(
+            "tr",
+            {},
+            el("td", {}, name),
+            cells.map((cell) => el("td", { class: "number" }, cell)),
+          ),
+        ),
+      ),
+    ),
+    D.agreement?.[record] != null
+      ? el("p", { class: "quiet" }, `agreement of the maps (correlation): ${number(D.agreement[record])}`)
+      : null,
+  );
   return [...bars, names.length ? values : null];
 }
 
@@ -76,7 +153,8 @@ function closed() {
   if (state.open < 0) return;
   const place = order.indexOf(state.open);
   state.open = -1;
-  if (history.state?.opened) history.back(); // to the address before it was opened
+  if (history.state?.opened)
+    history.back(); // to the address before it was opened
   else toAddress();
   if (place >= 0 && cards.has(place)) cards.get(place).firstChild.focus({ preventScroll: true });
   else opener?.focus?.({ preventScroll: true });

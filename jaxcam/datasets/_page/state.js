@@ -1,8 +1,22 @@
 // What is chosen, and the address that says it: a link, a reload and the back button all lead to the same page.
 
 const DEFAULTS = {
-  view: "pictures", q: "", by: D.label ? "label" : "target", cls: "", status: "", right: "", sort: "row", desc: false, of: 0,
-  rank: 0, colours: "turbo", alpha: 50, size: 168, open: -1, mean: "", histogram: "",
+  view: "pictures",
+  q: "",
+  by: D.label ? "label" : "target",
+  cls: "",
+  status: "",
+  right: "",
+  sort: "row",
+  desc: false,
+  of: 0,
+  rank: 0,
+  colours: "turbo",
+  alpha: 50,
+  size: 168,
+  open: -1,
+  mean: "",
+  histogram: "",
 };
 const state = { ...DEFAULTS };
 
@@ -14,7 +28,9 @@ function fromAddress() {
     else if (typeof usual === "number") state[name] = Number.isFinite(Number(text)) ? Number(text) : usual;
     else state[name] = typeof usual === "boolean" ? text === "1" : text;
   }
-  const allowed = (name, choices) => choices.includes(state[name]) || (state[name] = DEFAULTS[name]);
+  const allowed = (name, choices) => {
+    if (!choices.includes(state[name])) state[name] = DEFAULTS[name];
+  };
   allowed("view", ["pictures", "figures", "failures", "run"]);
   allowed("colours", COLOURS);
   allowed("sort", ["row", "path", "agreement", ...valueNames]);

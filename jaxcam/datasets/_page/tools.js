@@ -30,7 +30,7 @@ function percent(share) {
 }
 
 function number(value) {
-  if (value === null || value === undefined || !isFinite(value)) return "–";
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e5 || size < 1e-3)) return value.toExponential(1);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
