@@ -5,6 +5,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from selection import exhaustive
 
 from jaxcam.conceptor import adapt, and_, and_not, evidence, learn, matrix, not_, or_, quota
 
@@ -71,7 +72,7 @@ def C(request):
     return KINDS[request.param]()
 
 
-@pytest.fixture(params=SOME)
+@pytest.fixture(params=exhaustive(SOME, lambda kind: kind not in ("flat", "not thin", "zero")))
 def B(request):
     return KINDS[request.param]()
 
@@ -149,7 +150,7 @@ def test_commutative(C, B):
     close(or_(C, B), or_(B, C))
 
 
-@pytest.mark.parametrize("third", ["dense", "not thin"])
+@pytest.mark.parametrize("third", exhaustive(["dense", "not thin"], lambda kind: kind != "dense"))
 @pytest.mark.parametrize("first", ["thin", "flat", "not other", "not zero"])
 def test_associative(first, B, third):
     C, D = KINDS[first](), KINDS[third]()
