@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from selection import exhaustive
 from small_run import digests, finish, pictures, run, start
 
 from jaxcam import datasets
@@ -79,11 +80,12 @@ def test_a_run_that_is_done_computes_nothing(tmp_path, undisturbed):
     assert [each["event"] for each in events] == ["start", "end"]
 
 
-def test_five_kills_change_nothing(tmp_path, undisturbed):
+@pytest.mark.parametrize("wanted", exhaustive([1, 5], lambda kills: kills > 1))
+def test_kills_change_nothing(tmp_path, undisturbed, wanted):
     np.save(tmp_path / "pictures.npy", pictures(60))
     out, kills, done = tmp_path / "a", 0, 0
-    delays = np.random.default_rng(0).uniform(0, 0.03, 5)
-    while kills < 5:
+    delays = np.random.default_rng(0).uniform(0, 0.03, wanted)
+    while kills < wanted:
         process = start(tmp_path / "pictures.npy", out, batch=1)
         while process.poll() is None and written(out) <= done:
             time.sleep(0.001)

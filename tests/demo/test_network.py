@@ -65,6 +65,7 @@ def test_saving_and_loading_returns_the_network(network, tmp_path):
         assert jnp.array_equal(a, b)
 
 
+@pytest.mark.exhaustive
 def test_training_is_deterministic(monkeypatch):
     lesson = training.Lesson(64, 2, size=56, clutter=0, digits=(0, 1))
     monkeypatch.setattr(training, "LESSONS", (lesson,))
