@@ -25,7 +25,8 @@ def test_equals_a_loop_over_images(name):
         jaxcam.explain(probe, BATCH, targets, method=name, raw=True),
         raw,
         rtol=1e-6,
-        atol=5e-6 if name == "conceptorcam" else 2e-6,  # its anchor multiplies rounding by up to 9
+        # Conceptor-CAM's anchor multiplies rounding by up to 9, and so may the gap beside an eigenvalue.
+        atol=5e-6 if name in ("conceptorcam", "eigencam") else 2e-6,
     )
     shown = jaxcam.explain(probe, BATCH, targets, method=METHODS[name])
     np.testing.assert_allclose(shown, jaxcam.display(raw, size=(12, 14)), atol=2e-5)

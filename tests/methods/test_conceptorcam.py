@@ -172,13 +172,13 @@ def test_edges_have_no_nan(combine):
     ("combine", "shape"),
     exhaustive(
         [("or", (3, 4, 20)), ("or", (4, 5, 6)), ("mean", (3, 4, 20)), ("position", (4, 5, 6))],
-        lambda case: case != ("or", (3, 4, 20)),
+        lambda case: case not in [("or", (3, 4, 20)), ("position", (4, 5, 6))],
     ),
 )
 def test_gradient_equals_finite_differences(combine, shape, x64):
     rng = np.random.default_rng(1)
     E, weight, direction = (jnp.asarray(rng.normal(size=shape)) for _ in range(3))
-    value = lambda E: jnp.sum(weight[..., 0] * conceptor_fuse(combine=combine)(E))  # noqa: E731
+    value = jax.jit(lambda E: jnp.sum(weight[..., 0] * conceptor_fuse(combine=combine)(E)))
     expected = (value(E + 1e-6 * direction) - value(E - 1e-6 * direction)) / 2e-6
     np.testing.assert_allclose(jnp.vdot(jax.grad(value)(E), direction), expected, rtol=1e-5)
 
@@ -212,7 +212,7 @@ def test_bfloat16_evidence_is_widened():
     np.testing.assert_allclose(raw, conceptor_fuse()(E.astype(jnp.float32)), atol=1e-6)
 
 
-@pytest.mark.parametrize("combine", ["mean", "position", "classes"])
+@pytest.mark.parametrize("combine", exhaustive(["mean", "position", "classes"], lambda way: way != "classes"))
 def test_every_way_to_combine_maps_over_images_and_classes(combine):
     probe, batch = small(), images(2)
     method = jax.jit(functools.partial(conceptorcam, combine=combine, base=jaxcam.layercam))
