@@ -20,8 +20,9 @@ if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
 left_out = pytest.StashKey[int]()
 
 
+@pytest.hookimpl(trylast=True)  # of the tests that -m and -k leave
 def pytest_collection_modifyitems(config, items):
-    """Without -m that speaks of them, the exhaustive tests are left to CI."""
+    """Exhaustive tests run where -m speaks of them, and are left to CI where it does not."""
     if "exhaustive" in config.option.markexpr:
         return
     exhaustive = [item for item in items if item.get_closest_marker("exhaustive")]
@@ -45,7 +46,7 @@ def pytest_testnodedown(node):
 def pytest_terminal_summary(terminalreporter, config):
     if number := config.stash.get(left_out, 0):
         terminalreporter.write_line(
-            f"{number} exhaustive tests are left to CI; `pytest -m exhaustive` runs them"
+            f"exhaustive tests left to CI: {number} (`pytest -m exhaustive` runs them)"
         )
 
 
