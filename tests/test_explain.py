@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from nets import analytic, images, small
+from selection import exhaustive
 
 import jaxcam
 from jaxcam import METHODS, _explain
@@ -101,7 +102,9 @@ def test_array_options_are_arguments_of_the_program():
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("kind", ["dead", "constant", "negative"])
+@pytest.mark.parametrize(
+    "kind", exhaustive(["dead", "constant", "negative"], lambda kind: kind != "constant")
+)
 def test_maps_of_degenerate_layers_are_finite(name, kind):
     fill = {"dead": 0.0, "constant": 2.0, "negative": -1.5}[kind]
     weights = jnp.linspace(-1, 1, 21).reshape(7, 3)
