@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import synthetic
 from flax import nnx
-from selection import architectures
+from selection import REPRESENTATIVES, architectures
 
 import converters
 from jaxcam import models
@@ -58,6 +58,7 @@ def test_logits(name, exact):
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 def test_every_family_is_covered(family):
     assert set(family.ARCHITECTURES) & BY_DEFAULT
+    assert set(family.ARCHITECTURES) & REPRESENTATIVES
 
 
 def test_the_file_has_every_architecture():
