@@ -32,16 +32,21 @@ def short(value: object, *, length: int = 300) -> str:
 
 
 @contextmanager
-def parsing(what: str) -> Iterator[None]:
+def parsing(what: str, *, small: bool = False) -> Iterator[None]:
     """Converts every error that a parser of another library raises into `Damaged`.
 
-    Only calls of that parser belong inside. An OSError stays one unless it comes from a damaged offset into the file;
-    a MemoryError stays one: what a file may claim has been checked before.
+    Only calls of that parser belong inside. An OSError stays one unless it comes from a damaged offset into the file.
+    A MemoryError stays one, because what a file may claim has been checked before, unless what is parsed is `small`:
+    then it is Python's own parser's, of too many brackets.
     """
     try:
         yield
-    except (Damaged, MemoryError):
+    except Damaged:
         raise
+    except MemoryError as error:
+        if not small:
+            raise
+        raise Damaged(f"{what}: too many brackets or signs") from error
     except OSError as error:
         if error.errno not in (errno.EINVAL, None):
             raise

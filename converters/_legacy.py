@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._damage import Damaged
+from ._damage import NAMES, OPERATIONS, Damaged
 from ._pickle import interpret, operations
 from ._tensors import FUNCTIONS, STORAGES, Storage, identified, is_size, shown
 
@@ -27,7 +27,8 @@ def read_legacy(path: Path) -> Any:
     """
     content = path.read_bytes()
     stream = io.BytesIO(content)
-    *_, version, _, saved, listed = (_pickle(stream) for _ in range(5))
+    _, version, _ = (_pickle(stream, most=1000) for _ in range(3))
+    saved, listed = (_pickle(stream, most=most) for most in (OPERATIONS, 4 * NAMES))
     if (number := interpret(version, names={}, functions={}, persistent=_refused)) != 1001:
         raise ValueError(f"its format is {shown(number)}, and torch has written 1001 alone")
 
@@ -83,9 +84,9 @@ def _keys(listed: Any, types: Mapping[str, Any]) -> list[str]:
     return listed
 
 
-def _pickle(stream: io.BytesIO) -> memoryview:
+def _pickle(stream: io.BytesIO, *, most: int) -> memoryview:
     start = stream.tell()
-    for _ in operations(stream):
+    for _ in operations(stream, most=most):
         pass
     return stream.getbuffer()[start : stream.tell()]
 

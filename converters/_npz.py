@@ -26,7 +26,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _array(name: str, content: memoryview) -> np.ndarray:
     stream = io.BytesIO(content[:_START])
-    with parsing(f"its array {name}"):
+    with parsing(f"its array {name}", small=True):
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:
             raise Damaged(f"its array {name} is of the version {version}, and plain arrays have 1.0 or 2.0")

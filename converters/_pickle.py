@@ -10,7 +10,7 @@ import io
 import itertools
 import pickletools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from ._damage import OPERATIONS, PICKLE, Damaged, parsing, short
 
@@ -19,20 +19,20 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-def operations(pickle: bytes | memoryview | io.BytesIO) -> Iterator[tuple[str, Any]]:
-    """Names and arguments of the operations of a pickle, to its STOP. Raises Damaged, or ValueError for too many."""
+def operations(pickle: memoryview | BinaryIO, *, most: int = OPERATIONS) -> Iterator[tuple[str, Any]]:
+    """Names and arguments of the operations of a pickle, to its STOP. Raises ValueError for more than `most`."""
     stream = io.BytesIO(pickle) if isinstance(pickle, memoryview) else pickle
     name = ""
     with parsing("its pickle"):
-        for operation, argument, _ in itertools.islice(pickletools.genops(stream), OPERATIONS):
+        for operation, argument, _ in itertools.islice(pickletools.genops(stream), most):
             name = operation.name
             yield name, argument
     if name != "STOP":
-        raise ValueError(f"refused: its pickle has more than {OPERATIONS} operations")
+        raise ValueError(f"refused: its pickle has more than {most} operations")
 
 
 def interpret(
-    pickle: bytes | memoryview,
+    pickle: memoryview,
     *,
     names: Mapping[str, Any],
     functions: Mapping[str, Callable],
@@ -109,8 +109,9 @@ def interpret(
                 items = above_mark()
                 stack.append(tuple(items))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                items = [pop() for _ in range(_TUPLES[name])]
-                stack.append(tuple(reversed(items)))
+                if len(stack) < (length := _TUPLES[name]):
+                    raise Damaged("its pickle lacks a value")
+                stack[-length:] = [tuple(stack[-length:])]
             case "APPEND" | "APPENDS":
                 items = above_mark() if name == "APPENDS" else [pop()]
                 _only(list, top()).extend(items)
