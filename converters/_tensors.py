@@ -57,8 +57,9 @@ def shown(value: Any) -> str:
     if type(value) is int and abs(value) < 2**64:
         return str(value)
     if isinstance(value, tuple) and len(value) <= 8:
-        return f"({', '.join(shown(each) if type(each) is int else type(each).__name__ for each in value)})"
-    return f"a {type(value).__name__}"
+        parts = [shown(each) if type(each) is int else f"<{type(each).__name__}>" for each in value]
+        return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
+    return f"<{type(value).__name__}>"
 
 
 def _tensor(storage, offset, size, stride, requires_grad=False, hooks=None, metadata=None) -> np.ndarray:
