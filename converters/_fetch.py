@@ -10,11 +10,13 @@ from jaxcam.models._registry import find
 
 from ._download import download, is_verified
 from ._metadata import entry_of
+from ._mistakes import check_path
+from ._read import spelled
 from ._timm import ENTRIES, hub_file
 
 _TORCHVISION = "https://download.pytorch.org/models"
 _CIFAR = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models"
-_HUB = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)")  # of two slashes a Path keeps one
+_HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)")
 _ENTRY = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -57,7 +59,8 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
         ImportError: it is on the Hub, and huggingface_hub is not installed.
     """
     find(name)
-    path, text = Path(weights), os.fspath(weights)
+    check_path("fetch", weights)
+    path, text = Path(weights), spelled(weights)
     if path.exists():
         return Checkpoint(path, entry_of(name, path))
     if found := _HUB.fullmatch(text):

@@ -67,10 +67,14 @@ def _today(key: str) -> str:
 def as_array(key: str, value: Any) -> np.ndarray:
     """`value`, a numpy, jax or torch array, as a numpy array. torch is not imported."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        # numpy has no bfloat16, so torch does not convert it; the way through float32 is exact
-        if str(value.dtype) == "torch.bfloat16":
-            return np.asarray(value.float()).astype(ml_dtypes.bfloat16)
-    elif not hasattr(value, "__array__"):
+        try:
+            value = value.detach().cpu()
+            # numpy has no bfloat16, so torch does not convert it; the way through float32 is exact
+            if str(value.dtype) == "torch.bfloat16":
+                return np.asarray(value.float()).astype(ml_dtypes.bfloat16)
+            return np.asarray(value)
+        except (TypeError, NotImplementedError, RuntimeError) as error:  # sparse, quantised, without memory
+            raise ValueError(f"torch does not give {short(key)!r} as an array: {short(error)}") from error
+    if not hasattr(value, "__array__"):
         raise ValueError(f"holds a {type(value).__name__} under {short(key)!r} where an array should be")
     return np.asarray(value)

@@ -1,10 +1,11 @@
 """A checkpoint file of any known format -> names and arrays. The content decides, not the file's name."""
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from ._archive import archive
 from ._damage import Damaged, largest, short
 from ._legacy import MAGIC, read_legacy
+from ._mistakes import check_path
 from ._names import state_dict
 from ._npz import read_npz
 from ._orbax import read_orbax
@@ -40,6 +42,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             more bytes than the file has; a named pipe or a device. It names the file.
         MemoryError: its arrays do not fit into the memory that is left.
     """
+    check_path("read", path)
     path = Path(path)
     with told(path):
         found = state_dict(reader(path)(path))
@@ -55,6 +58,8 @@ def told(path: Path) -> Iterator[None]:
     try:
         kind = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
+        if (text := spelled(path)).startswith("hf:"):
+            raise FileNotFoundError(f"{text} is on the Hub: converters.fetch or load downloads it") from None
         raise FileNotFoundError(f"no checkpoint at {path.absolute()}") from None
     # before it is opened: to open a named pipe waits for a writer
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
@@ -65,6 +70,12 @@ def told(path: Path) -> Iterator[None]:
         raise ValueError(f"{path} is damaged or cut short: {short(error)}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {short(error)}") from error
+
+
+def spelled(path: str | os.PathLike[str]) -> str:
+    """A path as text; of an address, hf://..., with both slashes, of which a Path keeps one."""
+    text = PurePath(path).as_posix() if isinstance(path, PurePath) else os.fspath(path)
+    return re.sub(r"^hf:/+", "hf://", text)
 
 
 def _size(path: Path) -> int:
