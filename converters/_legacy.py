@@ -27,8 +27,8 @@ def read_legacy(path: Path) -> Any:
     """
     content = path.read_bytes()
     stream = io.BytesIO(content)
-    _, version, _ = (_pickle(stream, most=1000) for _ in range(3))
-    saved, listed = (_pickle(stream, most=most) for most in (OPERATIONS, 4 * NAMES))
+    limits = (1000, 1000, 1000, OPERATIONS, 4 * NAMES)
+    _, version, _, saved, listed = (_pickle(stream, content, most=most) for most in limits)
     if (number := interpret(version, names={}, functions={}, persistent=_refused)) != 1001:
         raise ValueError(f"its format is {shown(number)}, and torch has written 1001 alone")
 
@@ -84,11 +84,12 @@ def _keys(listed: Any, types: Mapping[str, Any]) -> list[str]:
     return listed
 
 
-def _pickle(stream: io.BytesIO, *, most: int) -> memoryview:
+def _pickle(stream: io.BytesIO, content: bytes, *, most: int) -> memoryview:
+    """The part of `content` that is the next pickle of `stream`."""
     start = stream.tell()
     for _ in operations(stream, most=most):
         pass
-    return stream.getbuffer()[start : stream.tell()]
+    return memoryview(content)[start : stream.tell()]
 
 
 def _ignored(*_: Any) -> None:
