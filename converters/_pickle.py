@@ -10,7 +10,7 @@ import io
 import itertools
 import pickletools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 from ._damage import OPERATIONS, PICKLE, Damaged, parsing, short
 
@@ -19,7 +19,7 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-def operations(pickle: memoryview | BinaryIO, *, most: int = OPERATIONS) -> Iterator[tuple[str, Any]]:
+def operations(pickle: memoryview | io.BytesIO, *, most: int = OPERATIONS) -> Iterator[tuple[str, Any]]:
     """Names and arguments of the operations of a pickle, to its STOP. Raises ValueError for more than `most`."""
     stream = io.BytesIO(pickle) if isinstance(pickle, memoryview) else pickle
     name = ""
