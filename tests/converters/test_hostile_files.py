@@ -16,7 +16,7 @@ import torch_zip as tz
 import converters
 
 START = [0x1950A86A20F9469CFC6C, 1001, {}]
-TUPLES = b")" + b"\x85" * 3_000_000  # a tuple in a tuple in a tuple ...
+TUPLES = b")" + b"\x85" * 150_000  # a tuple in a tuple in a tuple ...
 DOUBLED = b"K\x01" + b"q\x00h\x00\x86" * 60  # (x, x), where x is (x, x), where x is ...
 READ = """
 import contextlib, json, resource, signal, sys, time
@@ -122,7 +122,7 @@ ZIPPED = {
         }
     ),
     "many operations": b"N" * 30_000_000,
-    "many marks": b"(" * 3_000_000,
+    "many marks": b"(" * 300_000,
     "numbers of one hash as keys": b"}("
     + b"".join(b"\x8a\x10" + (n * (2**61 - 1)).to_bytes(16, "little") + b"N" for n in range(100_000))
     + b"u",
