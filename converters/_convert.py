@@ -11,6 +11,7 @@ from jax.sharding import Sharding
 
 from ._fit import fit, message, weights
 from ._layout import Leaf, buffers, leaves
+from ._mistakes import check_model, check_state_dict
 from ._names import state_dict as plain
 
 Model = TypeVar("Model", bound=nnx.Module)
@@ -42,7 +43,10 @@ def from_torch(model: Model, state_dict: Mapping[str, Any], *, sharding: Shardin
         ValueError: the names or shapes differ (one error lists all that do), or an array holds values that
             are not finite, do not fit the model's dtype or are not what follows from the architecture; or an
             array does not divide as its sharding says.
+        TypeError: `model` is no nnx model, such as its name, or `state_dict` does not map names to arrays.
     """
+    check_model("from_torch", model)
+    check_state_dict("from_torch", state_dict)
     targets = {leaf.key: leaf for leaf in leaves(model)}
     fixed = buffers(model)
     wanted = {key: each.shape for key, each in (targets | fixed).items()}
@@ -64,7 +68,9 @@ def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
     """The weights of `model` as torch names and lays them out: the inverse of `from_torch`, bit for bit.
 
     Batch counters, which these models do not keep, are zero: `load_state_dict(strict=True)` asks for them.
+    Raises TypeError where `model` is no nnx model.
     """
+    check_model("to_torch", model)
     arrays = buffers(model)
     for leaf in leaves(model):
         # an owned copy: a model's arrays never change, a state_dict's may

@@ -8,13 +8,15 @@ from typing import NamedTuple
 from jaxcam.models._published import PUBLISHED, entry
 from jaxcam.models._registry import find
 
-from ._download import download
+from ._download import download, is_verified
 from ._metadata import entry_of
+from ._mistakes import check_path
+from ._read import spelled
 from ._timm import ENTRIES, hub_file
 
 _TORCHVISION = "https://download.pytorch.org/models"
 _CIFAR = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models"
-_HUB = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)")  # of two slashes a Path keeps one
+_HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)")
 _ENTRY = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -36,8 +38,9 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
 
     A published checkpoint is looked for in the cache (`$JAXCAM_CACHE`, else `$XDG_CACHE_HOME/jaxcam`, else
     `~/.cache/jaxcam`; there in `weights/`), then among what torch has downloaded (`$TORCH_HOME/hub/checkpoints`).
-    Found there, it needs no network. Otherwise it is downloaded into the cache and its sha256 compared with the
-    one that its name ends in. A download that was cut goes on where it ended.
+    Found there, it needs no network. Otherwise it is downloaded into the cache. Either way its sha256 is compared with
+    the digits that its name ends in (a second for each gigabyte), and a cached file that differs is downloaded again. A
+    download that was cut goes on where it ended.
 
     Args:
         name: one of `jaxcam.models.names()`.
@@ -52,10 +55,12 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
     Raises:
         ValueError: no such architecture or entry, another file came than its name says, or no http url.
         ConnectionError: it cannot be downloaded; the message says where to put it by hand.
+        OSError: the cache cannot be written.
         ImportError: it is on the Hub, and huggingface_hub is not installed.
     """
     find(name)
-    path, text = Path(weights), os.fspath(weights)
+    check_path("fetch", weights)
+    path, text = Path(weights), spelled(weights)
     if path.exists():
         return Checkpoint(path, entry_of(name, path))
     if found := _HUB.fullmatch(text):
@@ -71,20 +76,30 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
 
 def _published(name: str, file: str, url: str | None) -> Path:
     target = _folder("JAXCAM_CACHE", "jaxcam") / "weights" / file
+    sha256 = file.rpartition("-")[2].partition(".")[0]
+    others = []
     for path in (target, _folder("TORCH_HOME", "torch") / "hub" / "checkpoints" / file):
-        if path.is_file():
+        if is_verified(path, sha256):
             return path
+        if path.is_file():
+            others.append(str(path))
     publisher = _CIFAR if name.startswith("cifar_") else _TORCHVISION
     base = url or os.environ.get("JAXCAM_WEIGHTS_URL") or publisher
     if not base.startswith(("http://", "https://")):
         raise ValueError(f"checkpoints are downloaded over http or https, got {base!r}")
     source = f"{base.rstrip('/')}/{file}"
+    found = f" ({' and '.join(others)} is not that file: its sha256 differs)" if others else ""
     try:
-        download(source, target, sha256=file.rpartition("-")[2].partition(".")[0])
+        download(source, target, sha256=sha256)
     except ConnectionError as error:
         raise ConnectionError(
-            f"{source} could not be downloaded: {error}. Without a network, put that file at {target}, or name a "
-            "mirror in JAXCAM_WEIGHTS_URL"
+            f"{source} could not be downloaded: {error}{found}. Without a network, put that file at {target}, or name "
+            "a mirror in JAXCAM_WEIGHTS_URL"
+        ) from error
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{source} could not be kept at {target}: {error.strerror or error}. JAXCAM_CACHE names another folder",
         ) from error
     return target
 

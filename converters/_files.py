@@ -12,6 +12,7 @@ from ._convert import Shardings, from_torch, to_torch
 from ._fetch import fetch
 from ._fit import fit, image_size, shapes, weights
 from ._metadata import describe, metadata
+from ._mistakes import check_model, check_path
 from ._npz import write_npz
 from ._orbax import MARK, write_orbax
 from ._read import read
@@ -53,9 +54,11 @@ def load(
         ValueError: no such architecture or entry, or the checkpoint is not of it: one error lists what differs and
             says which architecture it looks like.
         FileNotFoundError: as `read`.
-        ConnectionError, ImportError: as `fetch`.
+        ConnectionError, OSError, ImportError: as `fetch`.
     """
     from jaxcam import models
+
+    check_path("load", path)
 
     def abstract(**options: Any) -> nnx.Module:
         kinds = {} if dtype is None else {"dtype": dtype, "param_dtype": dtype}
@@ -105,6 +108,8 @@ def save(
         ValueError: another ending.
         FileExistsError: something is there and `overwrite` is false, or a folder that is no orbax folder.
     """
+    check_model("save", model)
+    check_path("save", path)
     path = Path(path)
     if path.suffix not in _WRITERS:
         raise ValueError(

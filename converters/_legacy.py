@@ -5,15 +5,15 @@ list of keys, and for each key its storage: the number of values in 8 bytes, the
 """
 
 import io
-import pickletools
-import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ._pickle import interpret
-from ._tensors import FUNCTIONS, STORAGES, Storage, identified, is_size
+from ._damage import NAMES, OPERATIONS, Damaged
+from ._pickle import interpret, operations
+from ._tensors import FUNCTIONS, STORAGES, Storage, identified, is_size, shown
 
 # the number 0x1950a86a20f9469cfc6c that opens such a file, as pickle spells it
 MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
@@ -27,9 +27,10 @@ def read_legacy(path: Path) -> Any:
     """
     content = path.read_bytes()
     stream = io.BytesIO(content)
-    *_, version, _, saved, listed = (_pickle(stream) for _ in range(5))
+    limits = (1000, 1000, 1000, OPERATIONS, 4 * NAMES)
+    _, version, _, saved, listed = (_pickle(stream, content, most=most) for most in limits)
     if (number := interpret(version, names={}, functions={}, persistent=_refused)) != 1001:
-        raise ValueError(f"its format is {number}, and torch has written 1001 alone")
+        raise ValueError(f"its format is {shown(number)}, and torch has written 1001 alone")
 
     types: dict[str, tuple[np.dtype, int]] = {}
 
@@ -42,38 +43,53 @@ def read_legacy(path: Path) -> Any:
     interpret(saved, names=STORAGES, functions=blind, persistent=noted)
     storages: dict[str, Storage] = {}
     place = stream.tell()
-    for key in interpret(listed, names={}, functions={}, persistent=_refused):
+    for key in _keys(interpret(listed, names={}, functions={}, persistent=_refused), types):
         dtype, count = types[key]
-        (told,) = struct.unpack_from("<q", content, place)
-        start, place = place + 8, place + 8 + count * dtype.itemsize
-        if told != count or place > len(content):
-            raise ValueError(f"its storage {key} is damaged or cut short: {told} of {count} values")
-        storages[key] = Storage(key, dtype, memoryview(content)[start:place])
+        start, end = place + 8, place + 8 + count * dtype.itemsize
+        told = int.from_bytes(content[place:start], "little")
+        if told != count or end > len(content):
+            raise Damaged(f"its storage {key}: {told} of {count} values")
+        storages[key] = Storage(key, dtype, memoryview(content)[start:end])
+        place = end
 
     def storage(identity: Any) -> Storage:
-        _, _, key, _, _, view = identified(identity, 6)
+        _, dtype, key, _, count, view = identified(identity, 6)
+        if key not in storages:
+            raise Damaged(f"its storage {key} is not there")
         whole = storages[key]
+        if (dtype, count) != (whole.dtype, types[key][1]):
+            raise Damaged(f"its storage {key} is of two types or lengths")
         if view is None:
             return whole
+        if not isinstance(view, tuple) or len(view) != 3 or not isinstance(view[0], str):
+            raise Damaged(f"a view of storage {key} that is none")
         name, offset, count = view
         width = whole.dtype.itemsize
         if not is_size(offset) or not is_size(count) or (offset + count) * width > len(whole.buffer):
-            raise ValueError(f"a view of storage {key} is of {count} values from {offset} on")
+            raise Damaged(f"a view of storage {key} is of {shown(count)} values from {shown(offset)} on")
         return Storage(name, whole.dtype, whole.buffer[offset * width : (offset + count) * width])
 
     return interpret(saved, names=STORAGES, functions=FUNCTIONS, persistent=storage)
 
 
-def _pickle(stream: io.BytesIO) -> bytes:
+def _keys(listed: Any, types: Mapping[str, Any]) -> list[str]:
+    """The keys of the storages in the order of their bytes. To hash one that is no string could take for ever."""
+    if not isinstance(listed, list):
+        raise Damaged("its list of storages is none")
+    for key in listed:
+        if not isinstance(key, str) or key not in types:
+            raise Damaged(
+                f"its storage {key if isinstance(key, str) else type(key).__name__} is of no tensor"
+            )
+    return listed
+
+
+def _pickle(stream: io.BytesIO, content: bytes, *, most: int) -> memoryview:
+    """The part of `content` that is the next pickle of `stream`."""
     start = stream.tell()
-    try:
-        for _ in pickletools.genops(stream):
-            pass
-    except ValueError as error:
-        raise EOFError(str(error)) from error
-    end = stream.tell()
-    stream.seek(start)
-    return stream.read(end - start)
+    for _ in operations(stream, most=most):
+        pass
+    return memoryview(content)[start : stream.tell()]
 
 
 def _ignored(*_: Any) -> None:
@@ -81,4 +97,4 @@ def _ignored(*_: Any) -> None:
 
 
 def _refused(_: Any) -> None:
-    raise TypeError("an object outside a pickle that has none")
+    raise Damaged("an object outside a pickle that has none")

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxcam.models._published import PUBLISHED
 
+from ._mistakes import check_path
 from ._orbax import orbax_metadata, read_orbax
 from ._read import reader, told
 from ._safetensors import read_safetensors, safetensors_metadata
@@ -26,6 +27,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         FileNotFoundError, ValueError: as `read`.
     """
+    check_path("metadata", path)
     path = Path(path)
     with told(path):
         kept = _KEPT.get(reader(path))

@@ -7,8 +7,11 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ._damage import short
+from ._tensors import shown
 from ._timm import respell
 
+_DEPTH = 8  # of dicts in one another, and of prefixes
 _NESTS = ("state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "model.", "_orig_mod.")  # of DataParallel, of a trainer's class, of torch.compile
 _DENSENET = re.compile(
@@ -27,23 +30,33 @@ def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
 
     Raises ValueError when there is no state_dict, more than one, or something in it that is no array.
     """
-    while isinstance(checkpoint, Mapping):
-        nests = [key for key in _NESTS if isinstance(checkpoint.get(key), Mapping)]
+    for _ in range(_DEPTH):
+        nests = (
+            [key for key in _NESTS if isinstance(checkpoint.get(key), Mapping)]
+            if isinstance(checkpoint, Mapping)
+            else []
+        )
         if not nests:
             break
         if len(nests) > 1:
             raise ValueError(f"holds several state_dicts: {', '.join(nests)}; pass on the one you mean")
         checkpoint = checkpoint[nests[0]]
+    else:
+        raise ValueError(f"holds dicts in one another, {_DEPTH} deep and more")
     if not isinstance(checkpoint, Mapping):
         raise ValueError(f"holds a {type(checkpoint).__name__}, not a state_dict (names of arrays)")
     if not checkpoint:
         raise ValueError("holds an empty state_dict")
     if odd := [key for key in checkpoint if not isinstance(key, str)]:
-        raise ValueError(f"holds a dict whose keys are not names: {odd[0]!r}")
+        raise ValueError(f"holds a dict whose keys are not names: {shown(odd[0])}")
     found = {key: as_array(key, value) for key, value in checkpoint.items()}
-    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in found)), None):
+    for _ in range(_DEPTH):
+        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in found)), "")
         found = {key.removeprefix(prefix): value for key, value in found.items()}
-    return respell({_today(key): value for key, value in found.items()})
+    plain = respell({_today(key): value for key, value in found.items()})
+    if len(plain) < len(found):
+        raise ValueError("holds arrays under two spellings of one name")
+    return plain
 
 
 def _today(key: str) -> str:
@@ -54,10 +67,14 @@ def _today(key: str) -> str:
 def as_array(key: str, value: Any) -> np.ndarray:
     """`value`, a numpy, jax or torch array, as a numpy array. torch is not imported."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        # numpy has no bfloat16, so torch does not convert it; the way through float32 is exact
-        if str(value.dtype) == "torch.bfloat16":
-            return np.asarray(value.float()).astype(ml_dtypes.bfloat16)
-    elif not hasattr(value, "__array__"):
-        raise ValueError(f"holds a {type(value).__name__} under {key!r} where an array should be")
+        try:
+            value = value.detach().cpu()
+            # numpy has no bfloat16, so torch does not convert it; the way through float32 is exact
+            if str(value.dtype) == "torch.bfloat16":
+                return np.asarray(value.float()).astype(ml_dtypes.bfloat16)
+            return np.asarray(value)
+        except (TypeError, NotImplementedError, RuntimeError) as error:  # sparse, quantised, without memory
+            raise ValueError(f"torch does not give {short(key)!r} as an array: {short(error)}") from error
+    if not hasattr(value, "__array__"):
+        raise ValueError(f"holds a {type(value).__name__} under {short(key)!r} where an array should be")
     return np.asarray(value)

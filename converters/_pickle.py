@@ -5,19 +5,43 @@ the operations that build dicts, lists, tuples, strings and numbers exist, and t
 the caller gives. Whatever else a file asks for is refused, by name.
 """
 
+import inspect
+import io
+import itertools
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from ._damage import OPERATIONS, PICKLE, Damaged, parsing, short
 
 _CONTAINERS = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
+def operations(pickle: memoryview | io.BytesIO, *, most: int = OPERATIONS) -> Iterator[tuple[str, Any]]:
+    """Names and arguments of the operations of a pickle, to its STOP. Raises ValueError for more than `most`."""
+    stream = io.BytesIO(pickle) if isinstance(pickle, memoryview) else pickle
+    name = ""
+    with parsing("its pickle"):
+        for operation, argument, _ in itertools.islice(pickletools.genops(stream), most):
+            name = operation.name
+            yield name, argument
+    if name != "STOP":
+        raise ValueError(f"refused: its pickle has more than {most} operations")
+
+
 def interpret(
-    pickle: bytes, *, names: Mapping[str, Any], functions: Mapping[str, Callable], persistent: Callable
+    pickle: memoryview,
+    *,
+    names: Mapping[str, Any],
+    functions: Mapping[str, Callable],
+    persistent: Callable,
 ):
     """The object that `pickle` describes.
+
+    The time is linear in the length of the pickle: whatever is built is built once, and nothing that a file nests is
+    compared, hashed or printed.
 
     Args:
         pickle: of protocol 2 to 5.
@@ -26,29 +50,43 @@ def interpret(
         persistent: maps the identity of something kept outside the pickle to that thing.
 
     Raises:
-        ValueError: a name or an operation outside those lists.
-        IndexError, KeyError, TypeError: the pickle is no program at all, because its bytes are damaged.
+        ValueError: a name or an operation outside those lists, or too many operations; Damaged where the pickle is
+            no program at all.
     """
+    if len(pickle) > PICKLE:
+        raise ValueError(f"refused: its pickle has {len(pickle)} bytes, and at most {PICKLE} are read")
     known = {**names, **functions}
+    signatures = {id(function): inspect.signature(function) for function in functions.values()}
     stack: list[Any] = []
     below: list[list[Any]] = []  # the stack under each open mark
     memo: dict[int, Any] = {}
+    passed = 0  # values in the arguments of functions, which copy them
+
+    def top() -> Any:
+        if not stack:
+            raise Damaged("its pickle lacks a value")
+        return stack[-1]
+
+    def pop() -> Any:
+        top()
+        return stack.pop()
 
     def above_mark() -> list[Any]:
         nonlocal stack
+        if not below:
+            raise Damaged("its pickle lacks a mark")
         items, stack = stack, below.pop()
         return items
 
-    argument: Any
-    for operation, argument, _ in pickletools.genops(pickle):
-        match operation.name:
+    for name, argument in operations(pickle):
+        match name:
             case "PROTO" | "FRAME":
                 pass
             case "STOP":
-                return stack.pop()
-            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE" as name:
+                return pop()
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
                 stack.append(_CONTAINERS[name]())
-            case "NONE" | "NEWTRUE" | "NEWFALSE" as name:
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
                 stack.append(_CONSTANTS[name])
             case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
                 stack.append(argument)
@@ -57,10 +95,12 @@ def interpret(
             case "BINSTRING" | "SHORT_BINSTRING":  # Python 2's
                 stack.append(argument)
             case "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
+                memo[argument] = top()
             case "MEMOIZE":
-                memo[len(memo)] = stack[-1]
+                memo[len(memo)] = top()
             case "BINGET" | "LONG_BINGET":
+                if argument not in memo:
+                    raise Damaged(f"its pickle lacks the value {argument}")
                 stack.append(memo[argument])
             case "MARK":
                 below.append(stack)
@@ -68,30 +108,37 @@ def interpret(
             case "TUPLE":
                 items = above_mark()
                 stack.append(tuple(items))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
-                stack[-_TUPLES[name] :] = [tuple(stack[-_TUPLES[name] :])]
-            case "APPEND" | "APPENDS" as name:
-                items = above_mark() if name == "APPENDS" else [stack.pop()]
-                _only(list, stack[-1]).extend(items)
-            case "SETITEM" | "SETITEMS" as name:
-                items = above_mark() if name == "SETITEMS" else [stack.pop(-2), stack.pop()]
-                _set(_only(dict, stack[-1]), items)
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                if len(stack) < (length := _TUPLES[name]):
+                    raise Damaged("its pickle lacks a value")
+                stack[-length:] = [tuple(stack[-length:])]
+            case "APPEND" | "APPENDS":
+                items = above_mark() if name == "APPENDS" else [pop()]
+                _only(list, top()).extend(items)
+            case "SETITEM" | "SETITEMS":
+                items = above_mark() if name == "SETITEMS" else [pop(), pop()][::-1]
+                _set(_only(dict, top()), items)
             case "GLOBAL":
                 stack.append(_named(known, argument.replace(" ", ".")))
             case "STACK_GLOBAL":
-                stack.append(_named(known, f"{_only(str, stack.pop(-2))}.{_only(str, stack.pop())}"))
+                last = _only(str, pop())
+                stack.append(_named(known, f"{_only(str, pop())}.{last}"))
             case "BINPERSID":
-                stack.append(persistent(stack.pop()))
+                stack.append(persistent(pop()))
             case "REDUCE":
-                function, arguments = stack.pop(-2), _only(tuple, stack.pop())
-                if not any(function is allowed for allowed in functions.values()):
+                arguments, function = _only(tuple, pop()), pop()
+                if id(function) not in signatures:
                     raise ValueError(f"refused: it calls a {type(function).__name__}")
+                _fits(signatures[id(function)], arguments)
+                passed += sum(len(each) for each in arguments if isinstance(each, list | tuple | dict))
+                if passed > OPERATIONS:
+                    raise ValueError(f"refused: its calls are of more than {OPERATIONS} values")
                 stack.append(function(*arguments))
             case "BUILD":
-                stack.pop()  # attributes of the object below: a state_dict's note on versions of layers
-            case name:
+                pop()  # attributes of the object below: a state_dict's note on versions of layers
+            case _:
                 raise ValueError(f"refused: it asks for the operation {name}, which no state_dict needs")
-    raise IndexError("no STOP")
+    raise Damaged("its pickle has no end")
 
 
 def refusal(name: str) -> str:
@@ -104,19 +151,31 @@ def refusal(name: str) -> str:
 
 def _named(known: Mapping[str, Any], name: str) -> Any:
     if name not in known:
-        raise ValueError(refusal(name))
+        raise ValueError(refusal(short(name)))
     return known[name]
+
+
+def _fits(signature: inspect.Signature, arguments: tuple) -> None:
+    """Raises Damaged where a function does not take so many arguments."""
+    if len(arguments) > 16:
+        raise Damaged(f"its pickle calls with {len(arguments)} arguments")
+    with parsing("its pickle calls with wrong arguments"):
+        signature.bind(*arguments)
 
 
 def _only(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{type(value).__name__} where a {kind.__name__} should be")
+        raise Damaged(f"{type(value).__name__} where a {kind.__name__} should be")
     return value
 
 
 def _set(target: dict, items: list) -> None:
+    if len(items) % 2:
+        raise Damaged("a dict has a key without a value")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        # to hash nested tuples can take for ever
-        if not isinstance(key, str | int | float | None):
-            raise ValueError(f"refused: a dict with a {type(key).__name__} as key")
+        # to hash nested tuples can take for ever, and so can numbers that were chosen to have one hash
+        if not isinstance(key, str | int | float | None) or (isinstance(key, int) and abs(key) >= 2**61 - 1):
+            raise ValueError(
+                f"refused: a dict with a {type(key).__name__} as key, and only names and small numbers are"
+            )
         target[key] = value

@@ -1,35 +1,25 @@
 """A checkpoint file of any known format -> names and arrays. The content decides, not the file's name."""
 
-import errno
 import os
-import struct
-import zipfile
-import zlib
+import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
+from ._archive import archive
+from ._damage import Damaged, largest, short
 from ._legacy import MAGIC, read_legacy
+from ._mistakes import check_path
 from ._names import state_dict
 from ._npz import read_npz
 from ._orbax import read_orbax
 from ._safetensors import read_safetensors
 from ._zip import read_zip
 
-# what reading cut or altered bytes runs into
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    LookupError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-)
 _KNOWN = "torch's .pth, .pt, .th and .bin, .safetensors, .npz and orbax folders"
 
 
@@ -47,39 +37,63 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: no checkpoint, a damaged one, or one that holds more than arrays. It names the file.
+        OSError: it cannot be opened or read.
+        ValueError: no checkpoint, a damaged one, one that holds more than arrays, or one whose arrays would take far
+            more bytes than the file has; a named pipe or a device. It names the file.
+        MemoryError: its arrays do not fit into the memory that is left.
     """
+    check_path("read", path)
     path = Path(path)
     with told(path):
-        return state_dict(reader(path)(path))
+        found = state_dict(reader(path)(path))
+        total = sum(value.nbytes for value in found.values())
+        if total > largest(size := _size(path)):
+            raise ValueError(f"refused: its arrays would take {total} bytes, and it has {size}")
+        return found
 
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Turns what reading `path` runs into where it is no checkpoint, or a damaged one, into the errors of `read`."""
-    if not path.exists():
-        raise FileNotFoundError(f"no checkpoint at {path.absolute()}")
+    """Raises the errors documented by `read`, which name the file, for those of the code inside."""
+    try:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if (text := spelled(path)).startswith("hf:"):
+            raise FileNotFoundError(f"{text} is on the Hub: converters.fetch or load downloads it") from None
+        raise FileNotFoundError(f"no checkpoint at {path.absolute()}") from None
+    # before it is opened: to open a named pipe waits for a writer
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise ValueError(f"{path} is a named pipe, a device or a socket: only files and folders are read")
     try:
         yield
-    except _DAMAGE as error:
-        raise ValueError(f"{path} is damaged or cut short: {error}") from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # which is what a damaged offset into the file gives
-            raise
-        raise ValueError(f"{path} is damaged: {error}") from error
+    except Damaged as error:
+        raise ValueError(f"{path} is damaged or cut short: {short(error)}") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {short(error)}") from error
+
+
+def spelled(path: str | os.PathLike[str]) -> str:
+    """A path as text; of an address, hf://..., with both slashes, of which a Path keeps one."""
+    text = PurePath(path).as_posix() if isinstance(path, PurePath) else os.fspath(path)
+    return re.sub(r"^hf:/+", "hf://", text)
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(each.stat().st_size for each in files if each.is_file())
 
 
 def reader(path: Path) -> Callable[[Path], Any]:
     """The function that reads the format of `path`."""
     if path.is_dir():
         return read_orbax
-    with path.open("rb") as file:
-        head = file.read(64)
+    head = b""
+    if path.stat().st_size:  # what says 0 and still has bytes is made up by the system, perhaps without end
+        with path.open("rb") as file:
+            head = file.read(64)
     if head.startswith(b"PK"):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+        with archive(path) as file:
+            names = file.names
         return read_npz if names and all(name.endswith(".npy") for name in names) else read_zip
     if MAGIC in head:
         return read_legacy

@@ -6,27 +6,26 @@ from pathlib import Path
 
 import numpy as np
 
+from ._damage import NAMES, Damaged, parsing
+
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Raises ValueError for a damaged file."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import safe_open
 
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    with parsing("its safetensors"), safe_open(path, "np") as file:
+        names = file.keys()
+        if len(names) > NAMES:
+            raise Damaged(f"it holds {len(names)} arrays, and at most {NAMES} are read")
+        return {name: file.get_tensor(name) for name in names}
 
 
 def safetensors_metadata(path: Path) -> dict[str, str]:
     """Raises ValueError for a damaged file."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, "np") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    with parsing("its safetensors"), safe_open(path, "np") as file:
+        return dict(file.metadata() or {})
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping) -> None:

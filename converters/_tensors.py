@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from ._damage import DIMENSIONS, Damaged, largest, parsing
+
 STORAGES = {
     "torch.DoubleStorage": np.dtype(np.float64),
     "torch.FloatStorage": np.dtype(np.float32),
@@ -30,52 +32,78 @@ def identified(identity: Any, length: int) -> tuple:
     """What stands for a storage in a pickle, ("storage", type, key, place, count, ...), if it does.
 
     Raises:
-        TypeError, ValueError: it stands for something else.
+        Damaged: it stands for something else.
     """
+    if not isinstance(identity, tuple) or len(identity) != length:
+        raise Damaged("an object outside the pickle that is no storage")
     kind, dtype, key, _, count, *_ = identity
-    named = kind == "storage" and isinstance(dtype, np.dtype) and isinstance(key, str)
-    if not named or len(identity) != length:
-        raise TypeError("an object outside the pickle that is no storage")
+    # the type first: to compare or to hash what a file nests can take for ever
+    named = (
+        isinstance(kind, str) and kind == "storage" and isinstance(dtype, np.dtype) and isinstance(key, str)
+    )
+    if not named:
+        raise Damaged("an object outside the pickle that is no storage")
     if not is_size(count):
-        raise ValueError(f"its storage {key} is said to hold {count} values")
-    return tuple(identity)
+        raise Damaged(f"its storage {key} is said to hold {shown(count)} values")
+    return identity
 
 
 def is_size(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < 2**63
+
+
+def shown(value: Any) -> str:
+    """A number or a short tuple of numbers; of anything else its type, because its text may never end."""
+    if type(value) is int and abs(value) < 2**64:
+        return str(value)
+    if isinstance(value, tuple) and len(value) <= 8:
+        parts = [shown(each) if type(each) is int else f"<{type(each).__name__}>" for each in value]
+        return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
+    return f"<{type(value).__name__}>"
 
 
 def _tensor(storage, offset, size, stride, requires_grad=False, hooks=None, metadata=None) -> np.ndarray:
     """A view of `storage`; `offset` and `stride` count elements."""
     if not isinstance(storage, Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
-        raise TypeError("a tensor without storage, size or stride")
+        raise Damaged("a tensor without storage, size or stride")
+    if len(size) > DIMENSIONS:
+        raise Damaged(f"a tensor has {len(size)} dimensions")
     if len(size) != len(stride) or not all(map(is_size, (offset, *size, *stride))):
-        raise ValueError(f"a tensor has offset {offset}, size {size} and stride {stride}")
+        raise Damaged(f"a tensor has offset {shown(offset)}, size {shown(size)} and stride {shown(stride)}")
     if metadata:
+        marks = [key for key in metadata if isinstance(key, str)] if isinstance(metadata, dict) else []
         raise ValueError(
-            f"a tensor is marked {', '.join(map(str, metadata))}; resolve it in torch before saving"
+            f"a tensor is marked {', '.join(marks) or 'oddly'}; resolve it in torch before saving"
         )
-    if math.prod(size) == 0:
-        return np.zeros(size, storage.dtype)
+    width, count = storage.dtype.itemsize, math.prod(size)
+    if count == 0:
+        with parsing("a tensor without values"):
+            return np.zeros(size, storage.dtype)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    count = len(storage.buffer) // storage.dtype.itemsize
-    if last >= count:
-        raise ValueError(f"a tensor reaches element {last} of storage {storage.key}, which has {count}")
-    width = storage.dtype.itemsize
+    if last >= (held := len(storage.buffer) // width):
+        raise Damaged(f"a tensor reaches element {last} of storage {storage.key}, which has {held}")
+    # a stride of 0 repeats elements; the view is free, but whoever copies it pays
+    if count * width > largest(len(storage.buffer)):
+        raise ValueError(
+            f"refused: a tensor of {shown(size)} repeats the {held} values of storage {storage.key}"
+        )
     steps = tuple(step * width for step in stride)
-    return np.ndarray(size, storage.dtype, storage.buffer, offset * width, steps)
+    with parsing("a tensor"):
+        return np.ndarray(size, storage.dtype, storage.buffer, offset * width, steps)
 
 
 def _parameter(tensor, requires_grad=True, hooks=None) -> np.ndarray:
     if not isinstance(tensor, np.ndarray):
-        raise TypeError("a parameter that is no tensor")
+        raise Damaged("a parameter that is no tensor")
     return tensor
 
 
 def _ordered_dict(items=()) -> dict:
     """Python 3 saves it empty and fills it then, Python 2 with its items; a dict keeps their order."""
-    if not all(isinstance(key, str) for key, _ in items):
-        raise TypeError("an ordered dict whose keys are not names")
+    if not isinstance(items, list | tuple) or not all(
+        isinstance(each, list | tuple) and len(each) == 2 and isinstance(each[0], str) for each in items
+    ):
+        raise Damaged("an ordered dict whose keys are not names")
     return dict(items)
 
 

@@ -4,6 +4,7 @@ timm's ResNets, ResNeXts, Wide ResNets, DenseNets and Inception v3 have torchvis
 their own. Its EfficientNets, MobileNets and others of the same titles are other implementations, and do not fit.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,4 +78,5 @@ def _regnet(key: str) -> str:
 
 def _flat(key: str, value: np.ndarray) -> np.ndarray:
     """timm's VGGs end in convolutions that cover the whole map: torchvision's matrices, not yet flattened."""
-    return value.reshape(len(value), -1) if key.startswith("pre_logits.") and value.ndim == 4 else value
+    flat = key in ("pre_logits.fc1.weight", "pre_logits.fc2.weight") and value.ndim == 4
+    return value.reshape(len(value), math.prod(value.shape[1:])) if flat else value

@@ -1,9 +1,10 @@
 """The tables of `jaxcam methods` and `jaxcam models`, read from the methods and models themselves."""
 
+import ast
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from rich.text import Text
 
@@ -69,17 +70,23 @@ def show_models(rows: list[dict[str, Any]]) -> None:
     console().print(shown)
 
 
+def _docstring(method: Callable) -> str:
+    """Also where Python was told to drop docstrings (-OO): then that of the source file."""
+    if method.__doc__ is None:
+        (function,) = ast.parse(inspect.getsource(method)).body
+        return ast.get_docstring(cast(ast.FunctionDef, function)) or ""
+    return inspect.cleandoc(method.__doc__)
+
+
 def _summary(method: Callable) -> str:
     """The docstring's first sentence, without marks: `Grad-CAM: w_k = mean_ij G_kij, M = Σ_k w_k A_k.`"""
-    paragraph = inspect.cleandoc(method.__doc__ or "").split("\n\n")[0]
+    paragraph = _docstring(method).split("\n\n")[0]
     return " ".join(paragraph.replace("`", "").split())
 
 
 def _source(method: Callable) -> str:
     """The docstring's `Source:` up to the mark that says what kind of source it is."""
-    found = re.search(
-        r"^Source: (.*?)\s*\[", inspect.cleandoc(method.__doc__ or ""), re.MULTILINE | re.DOTALL
-    )
+    found = re.search(r"^Source: (.*?)\s*\[", _docstring(method), re.MULTILINE | re.DOTALL)
     if found is None:
         raise ValueError(f"the docstring of {method.__name__} names no source")
     return " ".join(found[1].split())

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 class Server(ThreadingHTTPServer):
@@ -13,8 +14,9 @@ class Server(ThreadingHTTPServer):
         ranges: whether parts of files are served.
         lengths: whether the length is told.
         faults: what happens to the next requests, one each: a status to answer with, ("cut", n) to close after n bytes,
-            ("hang", n) to go silent after n bytes, ("shift", n) to serve a part that starts n bytes too late. None is
-            no fault.
+            ("hang", n) to go silent after n bytes, ("shift", n) to serve a part that starts n bytes too late,
+            ("trickle", s) to serve one byte each s seconds, ("length", text) to give another Content-Length,
+            ("redirect", url) to send elsewhere. None is no fault.
         asked: (name, Range header or None) of all requests.
     """
 
@@ -50,6 +52,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append((name, asked))
         kind, amount = self._fault()
         content = self.server.files.get(name)
+        if kind == "redirect":
+            self.send_response(302)
+            self.send_header("Location", amount)
+            self._end(0)
+            return
         if kind == "status" or content is None:
             self._head(amount if kind == "status" else 404, 0)
             return
@@ -65,24 +72,36 @@ class _Handler(BaseHTTPRequestHandler):
             206 if partial else 200,
             len(part),
             f"bytes {start}-{len(content) - 1}/{len(content)}" if partial else None,
+            told=amount if kind == "length" else None,
         )
+        if kind == "trickle":
+            for n in range(len(part)):
+                self.wfile.write(part[n : n + 1])
+                if self.server.released.wait(amount):
+                    break
+            return
         self.wfile.write(part[:amount] if kind in ("cut", "hang") else part)
         if kind == "hang":
             self.wfile.flush()
             self.server.released.wait(20)
 
-    def _fault(self) -> tuple[str, int]:
+    def _fault(self) -> tuple[str, Any]:
         fault = self.server.faults.pop(0) if self.server.faults else None
         if isinstance(fault, int):
             return "status", fault
         return ("", 0) if fault is None else fault
 
-    def _head(self, status: int, length: int, content_range: str | None = None) -> None:
+    def _head(
+        self, status: int, length: int, content_range: str | None = None, told: str | None = None
+    ) -> None:
         self.send_response(status)
-        if self.server.lengths:
-            self.send_header("Content-Length", str(length))
         if content_range:
             self.send_header("Content-Range", content_range)
+        self._end(length if told is None else told)
+
+    def _end(self, length: int | str) -> None:
+        if self.server.lengths:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
 
     def log_message(self, *_) -> None:

@@ -165,5 +165,5 @@ def test_truncated_files_are_named(tmp_path, format):
 def test_a_damaged_orbax_folder_is_named(tmp_path):
     write_orbax(tmp_path / "cut", STATE)
     (tmp_path / "cut" / "_METADATA").write_text("{")
-    with pytest.raises(ValueError, match="cut: orbax does not read it"):
+    with pytest.raises(ValueError, match="cut is damaged or cut short: its _METADATA"):
         converters.read(tmp_path / "cut")

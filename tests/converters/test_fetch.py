@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,7 +105,7 @@ def test_the_caches_are_where_the_environment_says(tmp_path, monkeypatch):
 
 def test_not_cached_and_no_network_says_what_to_put_where(tmp_path, monkeypatch):
     pauses = []
-    monkeypatch.setattr(_download, "time", SimpleNamespace(sleep=pauses.append))
+    monkeypatch.setattr(_download, "time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic))
     with serving({}) as server:
         url = server.url
     with pytest.raises(ConnectionError) as error:
@@ -228,6 +229,33 @@ def test_the_hub_without_its_library(monkeypatch):
 
 def test_tags_are_of_entries_that_exist():
     assert set(_timm.ENTRIES.values()) <= {entry for entries in PUBLISHED.values() for entry in entries}
+
+
+@pytest.mark.parametrize("content", [b"", NEW[:-1], OLD])
+def test_a_cached_file_that_is_another_is_downloaded_anew(server, tmp_path, content):
+    for place in ("cache/weights", "torch/hub/checkpoints"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / NEW_FILE).write_bytes(content)
+    assert_holds(converters.load(NAME, "DEFAULT"), NEW)
+    assert (tmp_path / "cache" / "weights" / NEW_FILE).read_bytes() == NEW
+    assert (tmp_path / "torch" / "hub" / "checkpoints" / NEW_FILE).read_bytes() == content
+    (tmp_path / "cache" / "weights" / NEW_FILE).write_bytes(content)
+    server.faults = [404]
+    with pytest.raises(ConnectionError, match=rf"{NEW_FILE} is not that file: its sha256 differs"):
+        converters.load(NAME, "DEFAULT")
+
+
+def test_a_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(OSError, match=r"could not be kept at .*JAXCAM_CACHE names another folder"):
+        converters.fetch(NAME, "DEFAULT")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("converters._fetch.download", full)
+    with pytest.raises(OSError, match=r"No space left on device.*JAXCAM_CACHE"):
+        converters.fetch(NAME, "DEFAULT")
 
 
 @pytest.mark.realdata

@@ -72,9 +72,9 @@ SAVED = {"x": tz.tensor(storage("7", np.float32, 24), (24,), (1,))}
     [
         ({"x": tz.Call(tz.Global("os", "system"), ("true",))}, {}, r"refused: it asks for os\.system"),
         (tz.pickled(tz.Raw(b"(i__builtin__\nexec\n")), {}, "refused: it asks for the operation INST"),
-        (SAVED, {"7": X[:5]}, "storage 7 is damaged or cut short: 5 of 24 values"),
-        (SAVED, {"8": X}, "damaged or cut short: '8'"),
-        (SAVED, {}, "damaged or cut short: '7'"),
+        (SAVED, {"7": X[:5]}, "damaged or cut short: its storage 7: 5 of 24 values"),
+        (SAVED, {"8": X}, "damaged or cut short: its storage 8 is of no tensor"),
+        (SAVED, {}, "damaged or cut short: its storage 7 is not there"),
         (
             {"x": tz.tensor(storage("7", np.float32, 24), (25,), (1,))},
             {"7": X},
