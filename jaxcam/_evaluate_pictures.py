@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from . import models
-from ._arguments import check_folder, parse_option, within_memory
+from ._arguments import check_folder, chosen_layer, parse_options, within_memory
 from ._cases import Cases, plan
 from ._errors import unknown
 from ._evaluation import NEED_BOXES, TOLERANCE, Protocol, Subject, measure
@@ -77,9 +76,11 @@ def prepare(
         raise ValueError(
             f"--layer is given for each model or for none: got {len(layer)} for {len(model)} models"
         )
-    layers = layer or [models.default_layer(name) for name in model]
+    layers = [
+        chosen_layer(name, given) for name, given in zip(model, layer or [None] * len(model), strict=True)
+    ]
     chosen = _methods(method)
-    options = _options(chosen, option)
+    options = parse_options({name: METHODS[name] for name in chosen}, option)
     metrics = _metrics(metric, boxes)
     if boxes is not None and crop:
         raise ValueError(
@@ -87,7 +88,7 @@ def prepare(
         )
     check_folder(out, overwrite)
     found = find(pictures, out=out)
-    targets, cases_for = plan(
+    origin, cases_for = plan(
         [each.path for each in found], target=target, target_from=target_from, boxes=boxes
     )
 
@@ -124,7 +125,8 @@ def prepare(
         seed=seed,
     )
     run = {
-        "targets": targets,
+        "targets": origin.word,
+        "targets_from": origin.phrase,
         "boxes": None if boxes is None else str(boxes),
         "options": " ".join(option),
         "metrics": list(metrics),
@@ -182,21 +184,6 @@ def _methods(given: Sequence[str]) -> tuple[str, ...]:
         if name not in (*METHODS, "all"):
             raise ValueError(unknown("method", name, [*METHODS, "all"], show=99))
     return tuple(METHODS) if "all" in given else tuple(dict.fromkeys(given)) or FAST
-
-
-def _options(methods: Sequence[str], texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """`clustercam.clusters=12` for each method."""
-    options: dict[str, dict[str, Any]] = {name: {} for name in methods}
-    for text in texts:
-        name, dot, rest = text.partition(".")
-        if not dot or "=" in name:
-            raise ValueError(
-                f"an option is given as METHOD.NAME=VALUE, such as gradcam.fuse=channel_sum; got {text!r}"
-            )
-        if name not in options:
-            raise ValueError(f"option {text!r}: {unknown('method', name, methods, show=99)}")
-        options[name] |= [parse_option(METHODS[name], rest)]
-    return options
 
 
 def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ import io
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from rich.table import Table
 from rich.text import Text
 
 from . import _terminal
@@ -82,7 +83,7 @@ def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, 
             draw(file, done)
     for subject in job.subjects:
         if subject.name in done:
-            _show(subject, done[subject.name])
+            _show(subject, done[subject.name], job.run["targets_from"])
     where = _terminal.console()
     if done:
         where.print(
@@ -158,32 +159,48 @@ def best(lines: Sequence[Line], metric: str) -> set[str]:
     return found if len(found) < len(known) else set()
 
 
-def _show(subject: "Subject", lines: Sequence[Line]) -> None:
-    metrics = [metric for metric in SHOWN if any(metric in line.means for line in lines)]
-    titles = [
-        f"{SHOWN[each].name.replace(' ', chr(10), 1)} {'↓' if SHOWN[each].lower else '↑'}" for each in metrics
-    ]
-    columns = ("method", "forward\npasses", *titles, "ms per\nimage")
-    table = _terminal.table(*columns, right=columns[1:], whole=("method",))
-    winners = {metric: best(lines, metric) for metric in metrics}
-    for number, line in enumerate(lines):
-        cells = [Text(line.method), Text("" if line.forwards is None else f"{line.forwards:.1f}")]
-        for metric in metrics:
-            wins = line.method in winners[metric]
-            cells.append(Text(value(line, metric), "bold green" if wins else ""))
-        cells.append(Text("" if line.milliseconds is None else f"{line.milliseconds:.1f}"))
-        floor_next = number + 1 < len(lines) and (line.forwards is None) != (
-            lines[number + 1].forwards is None
-        )
-        table.add_row(*cells, style="dim" if line.forwards is None else "", end_section=floor_next)
+def _show(subject: "Subject", lines: Sequence[Line], origin: str) -> None:
+    """The table, in as many parts below each other as the terminal's width asks for."""
     where = _terminal.console()
     about = f"  layer {subject.layer}, {_several(max(line.maps for line in lines), 'map')} of each method"
     where.print(Text.assemble((subject.name, "bold"), (about, "dim")), soft_wrap=True)
-    where.print(table)
+    where.print(Text(f"targets: {origin}", "dim"), soft_wrap=True)
+    unbounded = where.options.update(max_width=10_000)  # or what is measured is cut to the terminal's width
+    titles, columns = ["method"], [[Text(line.method) for line in lines]]
+    for title, cells in _columns(lines):
+        wider = _part([*titles, title], [*columns, cells], lines)
+        if len(titles) > 1 and where.measure(wider, options=unbounded).maximum > where.width:
+            where.print(_part(titles, columns, lines))
+            titles, columns = titles[:1], columns[:1]
+        titles, columns = [*titles, title], [*columns, cells]
+    where.print(_part(titles, columns, lines))
     for name, reason in subject.left_out.items():
         where.print(
             f"{name} does not run on {subject.name}: {reason.split('. ')[0]}", style="yellow", markup=False
         )
+
+
+def _columns(lines: Sequence[Line]) -> Iterator[tuple[str, list[Text]]]:
+    """Title and cells of each column of numbers."""
+    yield "forward\npasses", [Text("" if line.forwards is None else f"{line.forwards:.1f}") for line in lines]
+    for metric in (each for each in SHOWN if any(each in line.means for line in lines)):
+        winners = best(lines, metric)
+        title = f"{SHOWN[metric].name.replace(' ', chr(10), 1)} {'↓' if SHOWN[metric].lower else '↑'}"
+        yield (
+            title,
+            [Text(value(each, metric), "bold green" if each.method in winners else "") for each in lines],
+        )
+    times = [line.milliseconds for line in lines]
+    yield "ms per\nimage", [Text("" if each is None else f"{each:.1f}") for each in times]
+
+
+def _part(titles: Sequence[str], columns: Sequence[Sequence[Text]], lines: Sequence[Line]) -> Table:
+    table = _terminal.table(*titles, right=titles[1:], whole=titles)
+    for number, (line, cells) in enumerate(zip(lines, zip(*columns, strict=True), strict=True)):
+        floor = line.forwards is None
+        last = number + 1 == len(lines) or floor == (lines[number + 1].forwards is None)
+        table.add_row(*cells, style="dim" if floor else "", end_section=not last)
+    return table
 
 
 def _write(

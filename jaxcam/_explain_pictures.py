@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from . import models
-from ._arguments import check_folder, parse_option, within_memory
+from ._arguments import check_folder, chosen_layer, method_options, within_memory
 from ._errors import choose, unknown
 from ._gallery import Gallery
 from ._index import describe_weights, versions, write_index
@@ -55,9 +54,9 @@ def prepare(
         ValueError: a name or value that does not exist (the message says what does), or a folder in use.
         OSError: a file that cannot be read, or a folder that cannot be written.
     """
-    layer = layer or models.default_layer(model)
+    layer = chosen_layer(model, layer)
     choose("method", method, METHODS, show=99)
-    options = dict(parse_option(METHODS[method], text) for text in option)
+    options = method_options(method, option)
     _check_colormap(colormap)
     check_folder(out, overwrite)
     found = find(pictures, out=out)

@@ -114,7 +114,9 @@ def _table(entries: Sequence[dict]) -> Table:
     shared = os.path.commonpath([os.path.dirname(os.path.abspath(each["picture"])) for each in entries])
     folder = _folder(entries)
     files = "overlay" if folder == "." else f"overlay in {_shown(folder)}"
-    made = table("picture", "prediction", "", "target", "score", files, right=("", "score"))
+    made = table(
+        "picture", "prediction", "", "target", "score", files, right=("", "score"), whole=("", "score")
+    )
     for entry in entries:
         best = entry["predictions"][0]
         first = (

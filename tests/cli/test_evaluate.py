@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ import converters
 import jaxcam
 from jaxcam import METHODS, _evaluate_pictures, metrics, models
 from jaxcam._cases import plan
-from jaxcam._evaluate_report import SHOWN
+from jaxcam._evaluate_report import SHOWN, Line, _show
 from jaxcam._labels import CIFAR10, Labels
 
 MODEL = "cifar_resnet20"
@@ -29,9 +30,8 @@ def evaluate(jaxcam_command, weights, tmp_path):
 
     def run(*arguments, model=("--model", MODEL, "--weights", weights), out=None):
         out = out or tmp_path / f"out{next(runs)}"
-        result = jaxcam_command(
-            "evaluate", *model, "--out", out, "--batch", 2, "--steps", 4, "--method", "gradcam", *arguments
-        )
+        given = ("--out", out, "--batch", 2, "--steps", 4)
+        result = jaxcam_command("evaluate", *model, "--method", "gradcam", *arguments, defaults=given)
         result.out = out
         if (out / "summary.json").is_file():
             result.summary = json.loads((out / "summary.json").read_text())
@@ -218,6 +218,11 @@ def test_each_picture_its_own_class(folder, boxes, tmp_path):
     assert classes(*named, target_from="name") == [(8,), (5,), (1,), (2,)]
     assert classes(*given, target="Cat") == [(3,)] * 3
     assert classes(*given) == classes(*given, target="top-1") == [()] * 3
+    assert classes(*given, target="predicted") == classes(*given, target_from="predicted") == [()] * 3
+    for label in ({"target": "label"}, {"target_from": "label"}):  # the word of `jaxcam run`
+        assert classes(*named, **label) == [(8,), (5,), (1,), (2,)]
+        assert classes(*given, **label, boxes=boxes()) == [(3,), (5,), (3,)]
+    assert classes(*given, target="label", target_from=f"{tmp_path}/t.csv") == [(4,), (3,), (9,)]
     assert classes(*given, boxes=boxes()) == [(3,), (5,), (3,)]
     assert classes(*given, boxes=boxes(), target="1") == [(1,)] * 3
     for wrong, message in {
@@ -325,7 +330,9 @@ MISTAKES = {
     "method": (["--method", "gradcamm"], "no method 'gradcamm'; did you mean 'gradcam'?"),
     "metric": (["--metric", "insertoin"], "no metric 'insertoin'; did you mean 'insertion'?"),
     "metric of boxes": (["--metric", "pointing_game"], "the metric pointing_game needs boxes: pass --boxes"),
-    "option's form": (["--option", "fuse=channel_sum"], "an option is given as METHOD.NAME=VALUE"),
+    "option's form": (["--option", "fuse"], "an option is given as NAME=VALUE or METHOD.NAME=VALUE"),
+    "option of none": (["--option", "clusters=3"], "gradcam: no option 'clusters'"),
+    "several classes": (["--target", "top-3"], "target 'top-3': one class of each picture is judged: top-1, label"),
     "option's method": (["--option", "hirescam.fuse=channel_sum"], "no method 'hirescam'"),
     "option": (["--option", "gradcam.fues=1"], "no option 'fues'; did you mean 'fuse'?"),
     "class": (["--target", "10"], "no class 10: the model has 10 classes, 0 to 9"),
@@ -396,3 +403,33 @@ def test_cam_points_at_real_objects(jaxcam_command, data, tmp_path):
     hits = {line["method"]: float(line["pointing_game"]) for line in lines}
     assert hits["cam"] >= 0.95
     assert hits["cam"] > hits["centre"] > hits["random"] > hits["ones"] == 0
+
+
+def test_table_says_where_targets_came_from(folder, boxes, tmp_path):
+    def phrase(**given):
+        origin, _ = plan(three(folder), **{"target": None, "target_from": None, "boxes": None} | given)
+        return origin.phrase
+
+    assert phrase() == "the most likely class of each picture (top-1)"
+    assert phrase(target="cat") == "class cat for all pictures"
+    assert phrase(boxes=boxes()) == "each picture's own class, 'imagenet' in boxes.json"
+    assert phrase(target_from="name") == "the class in each picture's name"
+    (tmp_path / "t.csv").write_text("a.png,1\nb.png,2\nc.png,3\n")
+    assert phrase(target_from=f"{tmp_path}/t.csv") == "each picture's own class, in t.csv"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    values = dict.fromkeys(SHOWN, -0.9876)
+    costs = dict.fromkeys(METHODS, 33.4) | {"ones": None}
+    lines = [Line("m", name, 50, cost, 1234.5, values, {}) for name, cost in costs.items()]
+    subject = SimpleNamespace(name="resnet50", layer="layer4", left_out={})
+    _show(subject, lines, "the most likely class of each picture (top-1)")
+    _, targets, *table = capsys.readouterr().out.splitlines()
+    assert targets == "targets: the most likely class of each picture (top-1)"
+    assert max(map(len, table)) <= width
+    rows = [row.split() for row in table if row.split()[:1] == ["gradcam_elementwise"]]
+    assert [cell for row in rows for cell in row[1:]] == [
+        "33.4", *(f"{SHOWN[metric].factor * -0.9876:.1f}" for metric in SHOWN), "1234.5",
+    ]  # fmt: skip
