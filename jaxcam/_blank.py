@@ -95,7 +95,9 @@ def _ranked(probe: Probe, image: Image, count: int) -> np.ndarray:
 
 def _instead(probe: Probe) -> str:
     layer = _default_layer(probe)
-    if layer is not None and layer != str(probe.anatomy):
+    if layer == str(probe.anatomy):
+        return "it is the model's default layer, so what follows it gives no gradient at all"
+    if layer is not None:
         return f"take layer {layer!r}, the model's default"
     return "take the block before it, or that block's first norm"
 

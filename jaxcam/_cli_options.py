@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from ._background import Left
+
 
 class Mistake(click.ClickException):
     """A user's mistake: one line, exit code 2."""
@@ -56,8 +58,12 @@ def end(work: Callable[[], bool], *, batch: int, covered: str) -> None:
     """
     try:
         fine = work()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo(f"interrupted: {covered} the pictures that are done", err=True)
+        if isinstance(interrupt, Left):  # the end of Python would wait for what is still computed
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
         sys.exit(130)
     except OSError as error:
         raise click.ClickException(f"cannot write an output: {error}") from error

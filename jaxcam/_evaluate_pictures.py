@@ -1,9 +1,10 @@
 """The command `jaxcam evaluate`: checks all that it was given, then measures, writes and shows."""
 
+import functools
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +12,11 @@ from typing import Any, NamedTuple
 import jax
 
 from ._arguments import check_folder, chosen_layer, parse_options, within_memory
+from ._background import in_background
+from ._blank import MapWarning
 from ._cases import Cases, plan
 from ._errors import unknown
+from ._evaluate_cost import described
 from ._evaluation import NEED_BOXES, TOLERANCE, Protocol, Subject, measure
 from ._flops import flops
 from ._index import describe_weights, versions
@@ -147,7 +151,7 @@ def prepare(
 def carry_out(job: Job) -> bool:
     """Measures, writes the files and shows the table; true where all went well.
 
-    Whatever ends it early, the files cover the batches that are done.
+    Whatever ends it early, the files cover what is done: maps of a batch of pictures by one method.
     """
     from . import _evaluate_report, _terminal
 
@@ -155,28 +159,45 @@ def carry_out(job: Job) -> bool:
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
     total = sum(len(each) for subject in job.subjects for each in subject.cases.values())
+    if cost := described(job.subjects, job.protocol):
+        _terminal.console(stderr=True).print(
+            f"{cost}; Ctrl-C keeps what is done", markup=False, soft_wrap=True
+        )
     try:
         with within_memory(job.protocol.batch), warnings.catch_warnings(), _terminal.progress(total) as tell:
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
-
-            def failed(failure: Failure, *, pictures: int = 0) -> None:
-                failures.append(failure)
-                tell(failure, advance=pictures)
-
-            skip: set[Found] = set()
-            for left, subject in zip(range(len(job.subjects), 0, -1), job.subjects, strict=True):
-
-                def unread(failure: Failure, left: int = left, cases: Cases = subject.cases) -> None:
-                    skip.add(failure.found)  # told once, not for every model
-                    failed(failure, pictures=left * len(cases[failure.found.path]))
-
-                for batch in measure(
-                    subject, job.pictures, job.protocol, skip=skip, unread=unread, failed=failed, tell=tell
-                ):
-                    rows += batch
+            warnings.simplefilter("ignore", MapWarning)  # the tables say it
+            in_background(functools.partial(_measure, job, rows, failures, tell))
     finally:
-        _evaluate_report.finish(job, rows, failures, seconds=time.perf_counter() - began)
+        _evaluate_report.finish(job, list(rows), list(failures), seconds=time.perf_counter() - began)
     return not failures
+
+
+def _measure(
+    job: Job,
+    rows: list[dict[str, Any]],
+    failures: list[Failure],
+    tell: Callable[..., None],
+    check: Callable[[], None],
+) -> None:
+    """Adds to `rows` and `failures` what is done; `check` is called where it may stop."""
+
+    def failed(failure: Failure, *, pictures: int = 0) -> None:
+        failures.append(failure)
+        tell(failure, advance=pictures)
+
+    skip: set[Found] = set()
+    for left, subject in zip(range(len(job.subjects), 0, -1), job.subjects, strict=True):
+
+        def unread(failure: Failure, left: int = left, cases: Cases = subject.cases) -> None:
+            skip.add(failure.found)  # told once, not for every model
+            failed(failure, pictures=left * len(cases[failure.found.path]))
+
+        for each in measure(
+            subject, job.pictures, job.protocol, skip=skip, unread=unread, failed=failed, tell=tell
+        ):
+            check()
+            rows += each
 
 
 def _methods(given: Sequence[str]) -> tuple[str, ...]:
@@ -202,11 +223,13 @@ def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:
 
 def _distinct(model: Sequence[str], weights: Sequence[Path], layers: Sequence[str]) -> list[str]:
     """A name for each model, with its weights and its layer as far as it takes them to tell it from the others."""
+    from ._terminal import shown
+
     for names in (
         list(model),
-        [f"{name} {file.stem}" for name, file in zip(model, weights, strict=True)],
+        [f"{name} {shown(file.stem)}" for name, file in zip(model, weights, strict=True)],
         [f"{name} {where}" for name, where in zip(model, layers, strict=True)],
-        [f"{name} {file} {where}" for name, file, where in zip(model, weights, layers, strict=True)],
+        [f"{name} {shown(file)} {where}" for name, file, where in zip(model, weights, layers, strict=True)],
     ):
         if len(set(names)) == len(names):
             return names

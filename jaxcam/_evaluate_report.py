@@ -59,6 +59,7 @@ class Line(NamedTuple):
     Attributes:
         maps: how many were measured: one a picture, or one for each class that is in a picture.
         forwards: floating point operations of one map, in forward passes of the model; None for a floor.
+        blank: maps that are zero everywhere.
         milliseconds: for one map, compiled, in a batch; the median over batches; None for a floor.
     """
 
@@ -69,6 +70,7 @@ class Line(NamedTuple):
     milliseconds: float | None
     means: dict[str, float]
     errors: dict[str, float]
+    blank: int = 0
 
 
 def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, seconds: float) -> None:
@@ -84,6 +86,7 @@ def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, 
     for subject in job.subjects:
         if subject.name in done:
             _show(subject, done[subject.name], job.run["targets_from"])
+            _tell_blank(subject, rows)
     where = _terminal.console()
     if done:
         where.print(
@@ -96,7 +99,8 @@ def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, 
     )
     where.print(f"{what} in {seconds:.1f} s ({rate})", markup=False)
     where.print(
-        f"written to {job.out}: summary.csv, summary.json, pictures.csv{', figure.png' if done else ''}",
+        f"written to {_terminal.shown(job.out)}: summary.csv, summary.json, pictures.csv"
+        + (", figure.png" if done else ""),
         markup=False,
         soft_wrap=True,
     )
@@ -143,6 +147,7 @@ def _line(subject: "Subject", name: str, rows: Sequence[Mapping]) -> Line:
         milliseconds=statistics.median(times) if times else None,
         means=means,
         errors=errors,
+        blank=sum("note" in row for row in rows),
     )
 
 
@@ -162,9 +167,13 @@ def best(lines: Sequence[Line], metric: str) -> set[str]:
 def _show(subject: "Subject", lines: Sequence[Line], origin: str) -> None:
     """The table, in as many parts below each other as the terminal's width asks for."""
     where = _terminal.console()
-    about = f"  layer {subject.layer}, {_several(max(line.maps for line in lines), 'map')} of each method"
+    counts = sorted({line.maps for line in lines})
+    count = (
+        _several(counts[-1], "map") if len(counts) == 1 else f"{counts[0]} to {_several(counts[-1], 'map')}"
+    )
+    about = f"  layer {subject.layer}, {count} of each method"
     where.print(Text.assemble((subject.name, "bold"), (about, "dim")), soft_wrap=True)
-    where.print(Text(f"targets: {origin}", "dim"), soft_wrap=True)
+    where.print(Text(f"targets: {_terminal.shown(origin)}", "dim"), soft_wrap=True)
     unbounded = where.options.update(max_width=10_000)  # or what is measured is cut to the terminal's width
     titles, columns = ["method"], [[Text(line.method) for line in lines]]
     for title, cells in _columns(lines):
@@ -178,6 +187,14 @@ def _show(subject: "Subject", lines: Sequence[Line], origin: str) -> None:
         where.print(
             f"{name} does not run on {subject.name}: {reason.split('. ')[0]}", style="yellow", markup=False
         )
+
+
+def _tell_blank(subject: "Subject", rows: Sequence[Mapping]) -> None:
+    """A line on the maps that are zero everywhere: whose they are, and why."""
+    own = [row for row in rows if row["model"] == subject.name and row["method"] in subject.forwards]
+    methods = list(dict.fromkeys(row["method"] for row in own if "note" in row))
+    told = [row.get("note", "") for row in own if row["method"] in methods]
+    _terminal.tell_notes(told, listed="pictures.csv", of=f"{subject.name} {', '.join(methods)}: ")
 
 
 def _columns(lines: Sequence[Line]) -> Iterator[tuple[str, list[Text]]]:
@@ -216,6 +233,7 @@ def _write(
         "probability",
         "prediction",
         "prediction_name",
+        "note",
     )
     _csv(job.out / "pictures.csv", [*facts, *measured], rows)
     flat = [
@@ -223,7 +241,11 @@ def _write(
         for line in lines
     ]
     columns = [column for metric in measured for column in (metric, f"{metric}_error")]
-    _csv(job.out / "summary.csv", ["model", "method", "maps", "forwards", "milliseconds", *columns], flat)
+    _csv(
+        job.out / "summary.csv",
+        ["model", "method", "maps", "blank", "forwards", "milliseconds", *columns],
+        flat,
+    )
     content = {
         "run": {**job.run, "seconds": round(seconds, 3)},
         "models": [
@@ -240,7 +262,10 @@ def _write(
         "failed": [{"picture": str(each.found.path), "reason": each.reason} for each in failures],
     }
     with whole(job.out / "summary.json") as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write(
+            text.encode("utf-8", "backslashreplace") + b"\n"
+        )  # a name that is no text: as JSON escapes it
 
 
 def _csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ._arguments import check_folder, chosen_layer, method_options, within_memory
+from ._blank import MapWarning
 from ._errors import choose, unknown
 from ._gallery import Gallery
 from ._index import describe_weights, versions, write_index
@@ -116,6 +117,7 @@ def carry_out(job: Job) -> bool:
             _terminal.progress(len(job.pictures)) as tell,
         ):
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
+            warnings.simplefilter("ignore", MapWarning)  # the index and the last lines say it of every map
 
             def report(each: dict | Failure) -> None:
                 if isinstance(each, Failure):

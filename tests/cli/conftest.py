@@ -34,6 +34,15 @@ def weights(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def headless(weights, tmp_path_factory) -> Path:
+    """The same, but with a last layer of zeros: no class has a gradient."""
+    parameters = dict(np.load(weights))
+    path = tmp_path_factory.mktemp("headless") / "headless.npz"
+    np.savez(path, **parameters | {name: 0 * parameters[name] for name in ("linear.weight", "linear.bias")})
+    return path
+
+
+@pytest.fixture(scope="session")
 def scene():
     """(seed) -> a PIL picture of smooth colours, 48 x 40, different for every seed."""
 

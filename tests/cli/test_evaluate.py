@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from PIL import Image
 
 import converters
 import jaxcam
-from jaxcam import METHODS, _evaluate_pictures, metrics, models
+from jaxcam import METHODS, _evaluate_cost, _evaluate_pictures, _evaluation, metrics, models
 from jaxcam._cases import plan
 from jaxcam._evaluate_report import SHOWN, Line, _show
 from jaxcam._labels import CIFAR10, Labels
@@ -433,3 +434,80 @@ def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, wi
     assert [cell for row in rows for cell in row[1:]] == [
         "33.4", *(f"{SHOWN[metric].factor * -0.9876:.1f}" for metric in SHOWN), "1234.5",
     ]  # fmt: skip
+
+
+def test_a_name_that_is_no_text_costs_nothing(evaluate, folder):
+    name = folder / os.fsdecode(b"caf\xe9.png")
+    (folder / "a.png").rename(name)
+    result = evaluate(name, "--metric", "complexity", "--no-floors")
+    assert result.code == 0, (result.crashed, result.text)
+    assert "1 picture × 1 model" in result.stdout
+    with (result.out / "pictures.csv").open(newline="", errors="surrogateescape") as file:
+        assert [row["picture"] for row in csv.DictReader(file)] == [str(name)]
+    broken = evaluate(name, folder / os.fsdecode(b"\xff.png"), "--metric", "complexity", "--no-floors")
+    assert broken.code == 1, (broken.crashed, broken.text)
+    assert broken.summary["failed"][0]["picture"] == str(folder / os.fsdecode(b"\xff.png"))
+
+
+def test_blank_maps_are_told_and_why(evaluate, explain, folder, headless):
+    message = (
+        "the map is zero everywhere: the gradient of layer 'layer3' is zero at every position, so that nothing there "
+        "counts: it is the model's default layer"
+    )
+    result = evaluate(
+        *three(folder),
+        "--metric",
+        "complexity",
+        "--no-floors",
+        model=("--model", MODEL, "--weights", headless),
+    )
+    assert result.code == 0, (result.crashed, result.text)
+    assert f"{MODEL} gradcam: 3 of 3 maps: {message}" in result.error
+    assert result.lines[0]["blank"] == "3"
+    assert all(row["note"].startswith(message) for row in result.pictures)
+    shown = explain(folder / "a.png", folder / "b.png", "--weights", headless)
+    assert shown.code == 0, (shown.crashed, shown.text)
+    assert f"2 of 2 maps: {message}" in shown.error
+    assert "airplane (0), zero map" in shown.stdout
+    assert all(each["maps"][0]["note"].startswith(message) for each in shown.index["pictures"])
+
+
+def test_long_work_says_what_it_costs(evaluate, folder, monkeypatch):
+    def subject(**forwards):
+        return SimpleNamespace(name="net", cases={"a": [0, 0], "b": [0]}, forwards=forwards)
+
+    def protocol(*metrics, floors=False):
+        return SimpleNamespace(metrics=metrics, steps=224, floors=floors)
+
+    # 3 maps of 33 passes; average drop looks at the picture and at what is left of it
+    assert _evaluate_cost.passes(subject(scorecam=33), protocol("average_drop")) == 3 * (33 + 2)
+    assert _evaluate_cost.passes(subject(cam=1), protocol("complexity", floors=True)) == 3
+    assert _evaluate_cost.passes(subject(cam=1), protocol("insertion", "road")) == 3 * (1 + 225 + 18 + 1)
+    assert _evaluate_cost.passes(subject(cam=1), protocol("adcc", floors=True)) == 3 * (2 + 1 + 4 * 2)
+    assert _evaluate_cost.described([subject(cam=1)], protocol("complexity")) == ""
+    assert (
+        _evaluate_cost.described([subject(scorecam=2048)], protocol()) == "about 6,100 forward passes of net"
+    )
+    monkeypatch.setattr(_evaluate_cost, "LONG", 1)
+    result = evaluate(folder / "a.png", "--metric", "complexity", "--no-floors")
+    assert re.match(r"about \d+ forward passes of cifar_resnet20; Ctrl-C keeps what is done", result.error)
+
+
+def test_interrupted_keeps_what_is_done(evaluate, folder, monkeypatch):
+    rows, calls = _evaluation._rows, []
+
+    def third_time_interrupted(*given, **named):
+        calls.append(given)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return rows(*given, **named)
+
+    monkeypatch.setattr(_evaluation, "_rows", third_time_interrupted)
+    result = evaluate(*three(folder), "--method", "hirescam", "--metric", "complexity", "--no-floors")
+    assert result.code == 130
+    assert result.crashed is None
+    assert "interrupted: the files cover the pictures that are done" in result.error
+    assert [(row["method"], Path(row["picture"]).name) for row in result.pictures] == [
+        ("gradcam", "a.png"), ("gradcam", "b.png"), ("hirescam", "a.png"), ("hirescam", "b.png"),
+    ]  # fmt: skip
+    assert [line["maps"] for line in result.lines] == ["2", "2"]
