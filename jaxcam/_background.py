@@ -20,7 +20,10 @@ def in_background(work: Callable[[Callable[[], None]], None]) -> None:
         KeyboardInterrupt: Ctrl-C, and the work has stopped.
         Left: Ctrl-C, and the work is in the midst of what cannot be stopped.
     """
-    stop = threading.Event()
+    stop, ended = (
+        threading.Event(),
+        threading.Event(),
+    )  # an interrupted Thread.join takes the thread for ended
     raised: list[BaseException] = []
 
     def check() -> None:
@@ -32,16 +35,16 @@ def in_background(work: Callable[[Callable[[], None]], None]) -> None:
             work(check)
         except BaseException as error:
             raised.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=run, name="work", daemon=True)
-    thread.start()
     try:
-        while thread.is_alive():
-            thread.join(_TICK)
+        threading.Thread(target=run, name="work", daemon=True).start()
+        while not ended.wait(_TICK):
+            pass
     except KeyboardInterrupt as interrupt:
         stop.set()
-        thread.join(PATIENCE)
-        if thread.is_alive():
+        if not ended.wait(PATIENCE):
             raise Left from interrupt
         raise
     if raised:

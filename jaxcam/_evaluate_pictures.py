@@ -151,7 +151,7 @@ def prepare(
 def carry_out(job: Job) -> bool:
     """Measures, writes the files and shows the table; true where all went well.
 
-    Whatever ends it early, the files cover what is done: maps of a batch of pictures by one method.
+    Whatever ends it early, the tables cover what is done, batch by batch and method by method; then there is no figure.
     """
     from . import _evaluate_report, _terminal
 
@@ -159,6 +159,7 @@ def carry_out(job: Job) -> bool:
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
     total = sum(len(each) for subject in job.subjects for each in subject.cases.values())
+    complete = False
     if cost := described(job.subjects, job.protocol):
         _terminal.console(stderr=True).print(
             f"{cost}; Ctrl-C keeps what is done", markup=False, soft_wrap=True
@@ -168,8 +169,10 @@ def carry_out(job: Job) -> bool:
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
             warnings.simplefilter("ignore", MapWarning)  # the tables say it
             in_background(functools.partial(_measure, job, rows, failures, tell))
+        complete = True
     finally:
-        _evaluate_report.finish(job, list(rows), list(failures), seconds=time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        _evaluate_report.finish(job, list(rows), list(failures), seconds=seconds, figure=complete)
     return not failures
 
 

@@ -73,14 +73,16 @@ class Line(NamedTuple):
     blank: int = 0
 
 
-def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, seconds: float) -> None:
-    """Writes all files, and shows the table."""
+def finish(
+    job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, seconds: float, figure: bool
+) -> None:
+    """Writes all files, and shows the table; without the `figure` it takes no time."""
     from ._evaluate_figure import draw
 
     lines = {subject.name: summarise(subject, rows) for subject in job.subjects}
     done = {name: each for name, each in lines.items() if each}
     _write(job, rows, [line for each in lines.values() for line in each], failures, seconds)
-    if done:
+    if figure := figure and bool(done):
         with whole(job.out / "figure.png") as file:
             draw(file, done)
     for subject in job.subjects:
@@ -100,7 +102,7 @@ def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, 
     where.print(f"{what} in {seconds:.1f} s ({rate})", markup=False)
     where.print(
         f"written to {_terminal.shown(job.out)}: summary.csv, summary.json, pictures.csv"
-        + (", figure.png" if done else ""),
+        + (", figure.png" if figure else ""),
         markup=False,
         soft_wrap=True,
     )

@@ -65,7 +65,7 @@ def explain(size: str | None, raw: bool, **given) -> None:
 
     For each picture, and each target where there are several, DIR gets an overlay (.png) and the map as
     float32 (.npy, for numpy.load), in folders as the pictures are; index.json and index.csv list them with
-    predictions.
+    predictions, and with a note where a map is zero everywhere.
 
     A picture that cannot be read is skipped, and the exit code is then 1. It is 2 where an argument is wrong.
     """
@@ -139,7 +139,8 @@ def evaluate(**given) -> None:
     """Measure how good the maps of PICTURES are: models × methods × metrics.
 
     Shows a table and writes it to DIR, with standard errors (summary.csv, summary.json), each picture's values
-    (pictures.csv) and a figure (figure.png).
+    (pictures.csv) and a figure (figure.png). A map that is zero everywhere has a note in pictures.csv. Ctrl-C keeps
+    what is done.
 
     A picture that cannot be read is skipped, and the exit code is then 1. It is 2 where an argument is wrong.
     """
