@@ -202,7 +202,7 @@ def _rows(
     table = {metric: np.asarray(value, np.float64) for metric, value in values.items()}
     rows = []
     for place, (facts, found) in enumerate(zip(batch.facts, batch.found, strict=True)):
-        row = {metric: float(value[place]) for metric, value in table.items()}
+        row: dict[str, Any] = {metric: float(value[place]) for metric, value in table.items()}
         if not (finite[place] and np.isfinite(list(row.values())).all()):
             failed(Failure(found, f"{subject.name} {name}: the model's output or the map is not finite"))
             row = dict.fromkeys(row, math.nan)

@@ -73,7 +73,7 @@ class Gallery:
                 ]
             _collect(writing)
 
-    def _maps(self, group: list[Picture]) -> tuple[np.ndarray, ...]:
+    def _maps(self, group: list[Picture]) -> tuple[Any, ...]:
         """For each picture: raw maps (T, h, w), displayed maps (T, H, W), output (classes,), targets (T,), and notes on
         maps (T,)."""
         images = [each.image for each in group]

@@ -66,7 +66,7 @@ def build(
             raise ValueError(
                 f"{option} must be a floating point type such as jnp.float32 or jnp.bfloat16, got {value!r}"
             )
-    model = architecture.model(
+    model: Any = architecture.model(
         num_classes=num_classes,
         dtype=jnp.dtype(dtype),
         param_dtype=jnp.dtype(param_dtype),
