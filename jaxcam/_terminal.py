@@ -23,6 +23,7 @@ from rich.text import Text
 from ._pictures import Failure
 
 ROWS = 30  # pictures in the table; the index has them all
+_HEADING = 12  # letters of a heading's word that are kept together
 REASONS = 3  # failures told again in the last line
 
 
@@ -118,7 +119,11 @@ def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
         made.add_column(
-            name, justify="right" if name in right else "left", no_wrap=name in whole, overflow="fold"
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name in whole,
+            overflow="fold",
+            min_width=min(max(map(len, name.split()), default=0), _HEADING),
         )
     return made
 
