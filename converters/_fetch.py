@@ -69,6 +69,8 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
     if text.startswith("hf:"):
         raise ValueError(f"a repository on the Hub is given as hf://OWNER/NAME, got {text!r}")
     if not _ENTRY.fullmatch(text):
+        if text.upper() in ("DEFAULT", *PUBLISHED[name]):
+            raise ValueError(f"no file {text!r}; the published checkpoint is called {text.upper()!r}")
         return Checkpoint(path, None)
     chosen = entry(name, text)
     return Checkpoint(_published(name, PUBLISHED[name][chosen], url), chosen)

@@ -94,6 +94,11 @@ def reader(path: Path) -> Callable[[Path], Any]:
     if head.startswith(b"PK"):
         with archive(path) as file:
             names = file.names
+        if {"meta.json", "program.bin"} <= set(names):
+            raise ValueError(
+                "not a checkpoint, but an explainer that jaxcam.export wrote: jaxcam.restore opens it; here goes the "
+                "checkpoint that it was made from"
+            )
         return read_npz if names and all(name.endswith(".npy") for name in names) else read_zip
     if MAGIC in head:
         return read_legacy

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 # Names load when they are first used, so that `jaxcam --help` does not wait for JAX.
 _HOMES = {
     "_anatomy": ("layers",),
+    "_blank": ("MapWarning",),
     "_probe": ("Look", "Probe", "probe"),
     "_tap": ("tap",),
     "_targets": ("difference", "probability", "segmentation", "similarity", "top"),
@@ -45,6 +46,7 @@ __all__ = sorted([*chain(*_HOMES.values()), *_MODULES])  # pyright: ignore[repor
 if TYPE_CHECKING:
     from . import conceptor, datasets, demo, methods, metrics, models
     from ._anatomy import layers
+    from ._blank import MapWarning
     from ._display import display, normalise, overlay, resize
     from ._explain import explain
     from ._export import export

@@ -34,10 +34,10 @@ def read_targets(path: Path) -> dict[str, Any]:
 def read_boxes(path: Path) -> dict[str, list[tuple[Any, list]]]:
     """Objects by picture, each `(classes, boxes)`, from JSON: a list of rows.
 
-    A row has `file` and `boxes`, rows of x0, y0, x1, y1 in pixels of the picture, and may have `imagenet` (or `class`):
-    the object's class, or the list of those that it may be. A picture with objects of several classes has `objects`
-    instead, each with its `box` and classes; objects of the same classes go together, and those whose list is empty
-    are left out.
+    A row has `file` and `boxes`, rows of x0, y0, x1, y1 in pixels of the picture, and may have `class` (or `target`, or
+    `imagenet`, as some published files do; the first of these that is there counts): the object's class, or the list
+    of those that it may be. A picture with objects of several classes has `objects` instead, each with its `box` and
+    classes; objects of the same classes go together, and those whose list is empty are left out.
 
     Raises:
         ValueError: no such file (the row and what it lacks are named), or a picture with two rows.
@@ -65,6 +65,12 @@ def read_boxes(path: Path) -> dict[str, list[tuple[Any, list]]]:
             (_key(path, number, row, PICTURE), [(json.loads(key), value) for key, value in groups.items()])
         )
     return _by_picture(path, rows)
+
+
+def class_keys(path: Path) -> list[str]:
+    """The keys by which a file of boxes, which `read_boxes` reads, names classes."""
+    rows = [each for row in _json(path) for each in (row, *row.get("objects", ()))]
+    return [key for key in CLASS if any(key in row for row in rows)]
 
 
 def lookup(rows: Mapping[str, Any], pictures: Sequence[Path], path: Path) -> dict[Path, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import ExifTags, Image
 
-from ._annotations import lookup, read_boxes, read_targets
-from ._labels import Labels, parse_target
+from ._annotations import class_keys, lookup, read_boxes, read_targets
+from ._labels import Labels, parse_target, top_of
 from .metrics import rescale_boxes
 
 Cases = Mapping[Path, Sequence["Case"]]
@@ -28,19 +28,27 @@ class Case(NamedTuple):
     boxes: Float[np.ndarray, "n 4"] | None
 
 
+class Origin(NamedTuple):
+    """Where targets come from: in a word, as it was or could be given, and as a phrase for tables."""
+
+    word: str
+    phrase: str
+
+
 def plan(
     pictures: Sequence[Path], *, target: str | None, target_from: str | None, boxes: Path | None
-) -> tuple[str, Callable[[Labels, int], Cases]]:
+) -> tuple[Origin, Callable[[Labels, int], Cases]]:
     """Reads the files, and finds each picture's row.
 
     Args:
-        target: a class by number or name, or `top-1`.
-        target_from: instead, `name` for the pictures' names, `boxes` for the classes in that file, or another file. By
-            default the classes in the file of boxes, if there is one and it has some, or else `top-1`.
+        target: a class by number or name; `top-1` or `predicted`, the most likely one; or `label`, each picture's own.
+        target_from: where each picture's own class is: `name` for the pictures' names, `boxes` for the classes in that
+            file, another file, or `label` for boxes where they name classes and names otherwise. By default the classes
+            in the file of boxes, if there is one and it has some, or else `top-1`.
         boxes: a file of boxes.
 
     Returns:
-        What was chosen, in words, and a function `(labels, size) -> cases` for a model with these labels and an input
+        What was chosen, and a function `(labels, size) -> cases` for a model with these labels and an input
         of `size x size` pixels. It raises ValueError for a class that the model does not have and for boxes outside
         of the picture or without area.
 
@@ -48,18 +56,22 @@ def plan(
         ValueError: a file that is not what it should be or lacks a picture, two ways to choose the class.
         OSError: a file that cannot be read.
     """
+    if target is not None and target.strip().casefold() == "label":  # the word of `jaxcam run`
+        target, target_from = None, target_from or "label"
     if target is not None and target_from is not None:
         raise ValueError(
             "one class for all pictures, or each its own: pass --target or --target-from, not both"
         )
+    if target_from is not None and top_of(target_from) == 1:
+        target, target_from = "top-1", None
     if target_from == "boxes" and boxes is None:
         raise ValueError("--target-from boxes needs the file: pass --boxes")
     objects = None if boxes is None else lookup(read_boxes(boxes), pictures, boxes)
     labelled = objects is not None and all(
         group[0] is not None for each in objects.values() for group in each
     )
-    if target is None and target_from is None:
-        target_from = "boxes" if labelled else None
+    if target is None and target_from in (None, "label"):
+        target_from = "boxes" if labelled else target_from and "name"
     if target_from == "boxes" and not labelled:
         raise ValueError(f"{boxes} does not name the class of every picture")
     if target_from != "boxes" and objects and any(len(each) > 1 for each in objects.values()):
@@ -92,11 +104,29 @@ def plan(
                 raise ValueError(f"{picture.name}: {error}") from error
         return cases
 
-    return target_from or target or "top-1", build
+    return _origin(target, target_from, boxes), build
+
+
+def _origin(target: str | None, target_from: str | None, boxes: Path | None) -> Origin:
+    if target_from == "name":
+        return Origin("name", "the class in each picture's name")
+    if target_from == "boxes" and boxes is not None:
+        keys = " and ".join(repr(each) for each in class_keys(boxes))
+        return Origin("boxes", f"each picture's own class, {keys} in {boxes.name}")
+    if target_from is not None:
+        return Origin(target_from, f"each picture's own class, in {Path(target_from).name}")
+    if target is None or top_of(target) == 1:
+        return Origin("top-1", "the most likely class of each picture (top-1)")
+    return Origin(target, f"class {target} for all pictures")
 
 
 def _one(text: str, labels: Labels) -> tuple[int, ...]:
-    return () if re.fullmatch(r"top-?1", text.strip(), re.I) else (parse_target(text, labels),)
+    count = top_of(text)
+    if count not in (None, 1):
+        raise ValueError(
+            f"target {text!r}: one class of each picture is judged: top-1, label, or a class by number or name"
+        )
+    return () if count == 1 else (parse_target(text, labels),)
 
 
 def _in_name(picture: Path, labels: Labels) -> int:

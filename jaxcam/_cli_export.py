@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from . import _cli_options as options
+from ._cli_once import Once
 from ._cli_options import FOLDER_OR_FILE, told
 
 
-@click.command()
+@click.command(cls=Once)
 @options.model()
 @options.weights()
 @options.layer()

@@ -1,5 +1,6 @@
 """What the commands share: arguments and options, and how a mistake and an early end are told."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -9,13 +10,34 @@ from typing import Any
 
 import click
 
-FOLDER_OR_FILE = click.Path(path_type=Path)
+from ._background import Left
 
 
 class Mistake(click.ClickException):
     """A user's mistake: one line, exit code 2."""
 
     exit_code = 2
+
+
+class _Local(click.Path):
+    """A path on this machine. URLs of `schemes` pass too."""
+
+    def __init__(self, *schemes: str):
+        super().__init__(path_type=Path)
+        self.schemes = schemes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = os.fsdecode(value)
+        name = param.human_readable_name if isinstance(param, click.Argument) else param and param.opts[-1]
+        if not text.strip():
+            raise Mistake(f"{name} is empty: name a file or a folder")
+        scheme = re.match(r"([a-z][a-z0-9+.-]+):/", text, re.I)
+        if scheme and scheme[1].lower() not in self.schemes and not os.path.exists(text):
+            raise Mistake(f"{name} {text!r} is a URL: files are read from this machine, so download it first")
+        return super().convert(value, param, ctx)
+
+
+FOLDER_OR_FILE = _Local()
 
 
 @contextmanager
@@ -36,8 +58,12 @@ def end(work: Callable[[], bool], *, batch: int, covered: str) -> None:
     """
     try:
         fine = work()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo(f"interrupted: {covered} the pictures that are done", err=True)
+        if isinstance(interrupt, Left):  # the end of Python would wait for what is still computed
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
         sys.exit(130)
     except OSError as error:
         raise click.ClickException(f"cannot write an output: {error}") from error
@@ -67,7 +93,7 @@ def weights(*, several: bool = False, required: bool = True) -> Callable:
         "IMAGENET1K_V2, ... or hf://timm/resnet50.tv_in1k."
     )
     return chosen(
-        "--weights", several=several, required=required, type=FOLDER_OR_FILE, metavar="FILE", help=text
+        "--weights", several=several, required=required, type=_Local("hf"), metavar="FILE", help=text
     )
 
 
@@ -81,7 +107,10 @@ method = click.option(
 )
 
 option = click.option(
-    "--option", multiple=True, metavar="NAME=VALUE", help="An option of the method. May be repeated."
+    "--option",
+    multiple=True,
+    metavar="[METHOD.]NAME=VALUE",
+    help="An option of the method, such as clusters=8 or clustercam.clusters=8. May be repeated.",
 )
 
 pictures = click.argument("pictures", nargs=-1, required=True, type=FOLDER_OR_FILE)

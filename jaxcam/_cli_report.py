@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from ._cli_once import Once
 from ._cli_options import told
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("stores", nargs=-1, required=True, metavar="STORES...")
 @click.option(
     "--out",

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from . import _cli_options as options
+from ._cli_once import Once
 from ._cli_options import FOLDER_OR_FILE, Mistake, told
 
 HOSTS = ("coordinator", "processes", "process", "distributed")
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("dataset", required=False, type=FOLDER_OR_FILE)
 @options.model(required=False)
 @options.weights(required=False)

@@ -1,18 +1,37 @@
 """Words for error messages."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
+
+_CALLED = {"gpu": "cuda", "nvidia": "cuda", "amd": "rocm"}  # platforms by another name
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> str:
     """`no layer 'layer5'; did you mean 'layer4'? There are: conv1, bn1, ...`"""
     names = [str(each) for each in known]
-    spelled = {each.casefold(): each for each in names}
-    near = difflib.get_close_matches(str(name).casefold(), spelled, n=1, cutoff=0.5)
-    guess = f"; did you mean {spelled[near[0]]!r}?" if near else "."
+    near = nearest(str(name), names, cutoff=0.5)
+    guess = f"; did you mean {near!r}?" if near else "."
     rest = f", ... ({len(names)} in all)" if len(names) > show else ""
     return f"no {kind} {name!r}{guess} There are: {', '.join(names[:show])}{rest}"
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float) -> str | None:
+    """The name in `known` that is spelled most like `name`: `Grad-CAM++` is gradcampp; None where none is like it."""
+    names = list(known)
+    plain = {_letters(each): each for each in names}
+    if (same := _CALLED.get(name.casefold())) in names:
+        return same
+    if name and _letters(name) in plain:
+        return plain[_letters(name)]
+    spelled = {each.casefold(): each for each in names}
+    near = difflib.get_close_matches(name.casefold(), spelled, n=1, cutoff=cutoff)
+    return spelled[near[0]] if near else None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"\+|plus", "p", name.casefold()))
 
 
 def choose(kind: str, name: str, known: Any, *, show: int = 12) -> Any:
@@ -20,6 +39,25 @@ def choose(kind: str, name: str, known: Any, *, show: int = 12) -> Any:
     if name not in known:
         raise ValueError(unknown(kind, name, known, show=show))
     return known[name] if isinstance(known, dict) else name
+
+
+def channels_first(shape: tuple[int, ...]) -> str:
+    """What to add to an error about images `(..., C, H, W)`; nothing for other shapes."""
+    if len(shape) < 3 or shape[-3] not in (1, 3, 4) or shape[-1] <= 4:
+        return ""
+    axes = (*range(len(shape) - 3), *(len(shape) - each for each in (2, 1, 3)))
+    made = "(B, H, W, C)" if len(shape) > 3 else "(H, W, C)"
+    return f"; channels go last: transpose{axes} makes the images {made}"
+
+
+def torch_tensor(images: Any) -> str:
+    """What is wrong with images that are a tensor of torch; nothing for others."""
+    if type(images).__module__.partition(".")[0] != "torch":
+        return ""
+    return (
+        f"images are a torch tensor of shape {tuple(images.shape)}: pass a NumPy or JAX array with channels last, such "
+        "as images.permute(0, 2, 3, 1).numpy()"
+    )
 
 
 def called_twice(who: str) -> str:

@@ -1,19 +1,22 @@
 """The command `jaxcam evaluate`: checks all that it was given, then measures, writes and shows."""
 
+import functools
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from . import models
-from ._arguments import check_folder, parse_option, within_memory
+from ._arguments import check_folder, chosen_layer, parse_options, within_memory
+from ._background import in_background
+from ._blank import MapWarning
 from ._cases import Cases, plan
 from ._errors import unknown
+from ._evaluate_cost import described
 from ._evaluation import NEED_BOXES, TOLERANCE, Protocol, Subject, measure
 from ._flops import flops
 from ._index import describe_weights, versions
@@ -77,9 +80,11 @@ def prepare(
         raise ValueError(
             f"--layer is given for each model or for none: got {len(layer)} for {len(model)} models"
         )
-    layers = layer or [models.default_layer(name) for name in model]
+    layers = [
+        chosen_layer(name, given) for name, given in zip(model, layer or [None] * len(model), strict=True)
+    ]
     chosen = _methods(method)
-    options = _options(chosen, option)
+    options = parse_options({name: METHODS[name] for name in chosen}, option)
     metrics = _metrics(metric, boxes)
     if boxes is not None and crop:
         raise ValueError(
@@ -87,7 +92,7 @@ def prepare(
         )
     check_folder(out, overwrite)
     found = find(pictures, out=out)
-    targets, cases_for = plan(
+    origin, cases_for = plan(
         [each.path for each in found], target=target, target_from=target_from, boxes=boxes
     )
 
@@ -124,7 +129,8 @@ def prepare(
         seed=seed,
     )
     run = {
-        "targets": targets,
+        "targets": origin.word,
+        "targets_from": origin.phrase,
         "boxes": None if boxes is None else str(boxes),
         "options": " ".join(option),
         "metrics": list(metrics),
@@ -145,7 +151,7 @@ def prepare(
 def carry_out(job: Job) -> bool:
     """Measures, writes the files and shows the table; true where all went well.
 
-    Whatever ends it early, the files cover the batches that are done.
+    Whatever ends it early, the tables cover what is done, batch by batch and method by method; then there is no figure.
     """
     from . import _evaluate_report, _terminal
 
@@ -153,28 +159,48 @@ def carry_out(job: Job) -> bool:
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
     total = sum(len(each) for subject in job.subjects for each in subject.cases.values())
+    complete = False
+    if cost := described(job.subjects, job.protocol):
+        _terminal.console(stderr=True).print(
+            f"{cost}; Ctrl-C keeps what is done", markup=False, soft_wrap=True
+        )
     try:
         with within_memory(job.protocol.batch), warnings.catch_warnings(), _terminal.progress(total) as tell:
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
-
-            def failed(failure: Failure, *, pictures: int = 0) -> None:
-                failures.append(failure)
-                tell(failure, advance=pictures)
-
-            skip: set[Found] = set()
-            for left, subject in zip(range(len(job.subjects), 0, -1), job.subjects, strict=True):
-
-                def unread(failure: Failure, left: int = left, cases: Cases = subject.cases) -> None:
-                    skip.add(failure.found)  # told once, not for every model
-                    failed(failure, pictures=left * len(cases[failure.found.path]))
-
-                for batch in measure(
-                    subject, job.pictures, job.protocol, skip=skip, unread=unread, failed=failed, tell=tell
-                ):
-                    rows += batch
+            warnings.simplefilter("ignore", MapWarning)  # the tables say it
+            in_background(functools.partial(_measure, job, rows, failures, tell))
+        complete = True
     finally:
-        _evaluate_report.finish(job, rows, failures, seconds=time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        _evaluate_report.finish(job, list(rows), list(failures), seconds=seconds, figure=complete)
     return not failures
+
+
+def _measure(
+    job: Job,
+    rows: list[dict[str, Any]],
+    failures: list[Failure],
+    tell: Callable[..., None],
+    check: Callable[[], None],
+) -> None:
+    """Adds to `rows` and `failures` what is done; `check` is called where it may stop."""
+
+    def failed(failure: Failure, *, pictures: int = 0) -> None:
+        failures.append(failure)
+        tell(failure, advance=pictures)
+
+    skip: set[Found] = set()
+    for left, subject in zip(range(len(job.subjects), 0, -1), job.subjects, strict=True):
+
+        def unread(failure: Failure, left: int = left, cases: Cases = subject.cases) -> None:
+            skip.add(failure.found)  # told once, not for every model
+            failed(failure, pictures=left * len(cases[failure.found.path]))
+
+        for each in measure(
+            subject, job.pictures, job.protocol, skip=skip, unread=unread, failed=failed, tell=tell
+        ):
+            check()
+            rows += each
 
 
 def _methods(given: Sequence[str]) -> tuple[str, ...]:
@@ -182,21 +208,6 @@ def _methods(given: Sequence[str]) -> tuple[str, ...]:
         if name not in (*METHODS, "all"):
             raise ValueError(unknown("method", name, [*METHODS, "all"], show=99))
     return tuple(METHODS) if "all" in given else tuple(dict.fromkeys(given)) or FAST
-
-
-def _options(methods: Sequence[str], texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """`clustercam.clusters=12` for each method."""
-    options: dict[str, dict[str, Any]] = {name: {} for name in methods}
-    for text in texts:
-        name, dot, rest = text.partition(".")
-        if not dot or "=" in name:
-            raise ValueError(
-                f"an option is given as METHOD.NAME=VALUE, such as gradcam.fuse=channel_sum; got {text!r}"
-            )
-        if name not in options:
-            raise ValueError(f"option {text!r}: {unknown('method', name, methods, show=99)}")
-        options[name] |= [parse_option(METHODS[name], rest)]
-    return options
 
 
 def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:
@@ -215,11 +226,13 @@ def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:
 
 def _distinct(model: Sequence[str], weights: Sequence[Path], layers: Sequence[str]) -> list[str]:
     """A name for each model, with its weights and its layer as far as it takes them to tell it from the others."""
+    from ._terminal import shown
+
     for names in (
         list(model),
-        [f"{name} {file.stem}" for name, file in zip(model, weights, strict=True)],
+        [f"{name} {shown(file.stem)}" for name, file in zip(model, weights, strict=True)],
         [f"{name} {where}" for name, where in zip(model, layers, strict=True)],
-        [f"{name} {file} {where}" for name, file, where in zip(model, weights, layers, strict=True)],
+        [f"{name} {shown(file)} {where}" for name, file, where in zip(model, weights, layers, strict=True)],
     ):
         if len(set(names)) == len(names):
             return names

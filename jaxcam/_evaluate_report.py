@@ -5,11 +5,12 @@ import io
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from rich.table import Table
 from rich.text import Text
 
 from . import _terminal
@@ -58,6 +59,7 @@ class Line(NamedTuple):
     Attributes:
         maps: how many were measured: one a picture, or one for each class that is in a picture.
         forwards: floating point operations of one map, in forward passes of the model; None for a floor.
+        blank: maps that are zero everywhere.
         milliseconds: for one map, compiled, in a batch; the median over batches; None for a floor.
     """
 
@@ -68,21 +70,25 @@ class Line(NamedTuple):
     milliseconds: float | None
     means: dict[str, float]
     errors: dict[str, float]
+    blank: int = 0
 
 
-def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, seconds: float) -> None:
-    """Writes all files, and shows the table."""
+def finish(
+    job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, seconds: float, figure: bool
+) -> None:
+    """Writes all files, and shows the table; without the `figure` it takes no time."""
     from ._evaluate_figure import draw
 
     lines = {subject.name: summarise(subject, rows) for subject in job.subjects}
     done = {name: each for name, each in lines.items() if each}
     _write(job, rows, [line for each in lines.values() for line in each], failures, seconds)
-    if done:
+    if figure := figure and bool(done):
         with whole(job.out / "figure.png") as file:
             draw(file, done)
     for subject in job.subjects:
         if subject.name in done:
-            _show(subject, done[subject.name])
+            _show(subject, done[subject.name], job.run["targets_from"])
+            _tell_blank(subject, rows)
     where = _terminal.console()
     if done:
         where.print(
@@ -95,7 +101,8 @@ def finish(job: "Job", rows: Sequence[Mapping], failures: Sequence[Failure], *, 
     )
     where.print(f"{what} in {seconds:.1f} s ({rate})", markup=False)
     where.print(
-        f"written to {job.out}: summary.csv, summary.json, pictures.csv{', figure.png' if done else ''}",
+        f"written to {_terminal.shown(job.out)}: summary.csv, summary.json, pictures.csv"
+        + (", figure.png" if figure else ""),
         markup=False,
         soft_wrap=True,
     )
@@ -142,6 +149,7 @@ def _line(subject: "Subject", name: str, rows: Sequence[Mapping]) -> Line:
         milliseconds=statistics.median(times) if times else None,
         means=means,
         errors=errors,
+        blank=sum("note" in row for row in rows),
     )
 
 
@@ -158,32 +166,60 @@ def best(lines: Sequence[Line], metric: str) -> set[str]:
     return found if len(found) < len(known) else set()
 
 
-def _show(subject: "Subject", lines: Sequence[Line]) -> None:
-    metrics = [metric for metric in SHOWN if any(metric in line.means for line in lines)]
-    titles = [
-        f"{SHOWN[each].name.replace(' ', chr(10), 1)} {'↓' if SHOWN[each].lower else '↑'}" for each in metrics
-    ]
-    columns = ("method", "forward\npasses", *titles, "ms per\nimage")
-    table = _terminal.table(*columns, right=columns[1:], whole=("method",))
-    winners = {metric: best(lines, metric) for metric in metrics}
-    for number, line in enumerate(lines):
-        cells = [Text(line.method), Text("" if line.forwards is None else f"{line.forwards:.1f}")]
-        for metric in metrics:
-            wins = line.method in winners[metric]
-            cells.append(Text(value(line, metric), "bold green" if wins else ""))
-        cells.append(Text("" if line.milliseconds is None else f"{line.milliseconds:.1f}"))
-        floor_next = number + 1 < len(lines) and (line.forwards is None) != (
-            lines[number + 1].forwards is None
-        )
-        table.add_row(*cells, style="dim" if line.forwards is None else "", end_section=floor_next)
+def _show(subject: "Subject", lines: Sequence[Line], origin: str) -> None:
+    """The table, in as many parts below each other as the terminal's width asks for."""
     where = _terminal.console()
-    about = f"  layer {subject.layer}, {_several(max(line.maps for line in lines), 'map')} of each method"
+    counts = sorted({line.maps for line in lines})
+    count = (
+        _several(counts[-1], "map") if len(counts) == 1 else f"{counts[0]} to {_several(counts[-1], 'map')}"
+    )
+    about = f"  layer {subject.layer}, {count} of each method"
     where.print(Text.assemble((subject.name, "bold"), (about, "dim")), soft_wrap=True)
-    where.print(table)
+    where.print(Text(f"targets: {_terminal.shown(origin)}", "dim"), soft_wrap=True)
+    unbounded = where.options.update(max_width=10_000)  # or what is measured is cut to the terminal's width
+    titles, columns = ["method"], [[Text(line.method) for line in lines]]
+    for title, cells in _columns(lines):
+        wider = _part([*titles, title], [*columns, cells], lines)
+        if len(titles) > 1 and where.measure(wider, options=unbounded).maximum > where.width:
+            where.print(_part(titles, columns, lines))
+            titles, columns = titles[:1], columns[:1]
+        titles, columns = [*titles, title], [*columns, cells]
+    where.print(_part(titles, columns, lines))
     for name, reason in subject.left_out.items():
         where.print(
             f"{name} does not run on {subject.name}: {reason.split('. ')[0]}", style="yellow", markup=False
         )
+
+
+def _tell_blank(subject: "Subject", rows: Sequence[Mapping]) -> None:
+    """A line on the maps that are zero everywhere: whose they are, and why."""
+    own = [row for row in rows if row["model"] == subject.name and row["method"] in subject.forwards]
+    methods = list(dict.fromkeys(row["method"] for row in own if "note" in row))
+    told = [row.get("note", "") for row in own if row["method"] in methods]
+    _terminal.tell_notes(told, listed="pictures.csv", of=f"{subject.name} {', '.join(methods)}: ")
+
+
+def _columns(lines: Sequence[Line]) -> Iterator[tuple[str, list[Text]]]:
+    """Title and cells of each column of numbers."""
+    yield "forward\npasses", [Text("" if line.forwards is None else f"{line.forwards:.1f}") for line in lines]
+    for metric in (each for each in SHOWN if any(each in line.means for line in lines)):
+        winners = best(lines, metric)
+        title = f"{SHOWN[metric].name.replace(' ', chr(10), 1)} {'↓' if SHOWN[metric].lower else '↑'}"
+        yield (
+            title,
+            [Text(value(each, metric), "bold green" if each.method in winners else "") for each in lines],
+        )
+    times = [line.milliseconds for line in lines]
+    yield "ms per\nimage", [Text("" if each is None else f"{each:.1f}") for each in times]
+
+
+def _part(titles: Sequence[str], columns: Sequence[Sequence[Text]], lines: Sequence[Line]) -> Table:
+    table = _terminal.table(*titles, right=titles[1:], whole=titles)
+    for number, (line, cells) in enumerate(zip(lines, zip(*columns, strict=True), strict=True)):
+        floor = line.forwards is None
+        last = number + 1 == len(lines) or floor == (lines[number + 1].forwards is None)
+        table.add_row(*cells, style="dim" if floor else "", end_section=not last)
+    return table
 
 
 def _write(
@@ -199,6 +235,7 @@ def _write(
         "probability",
         "prediction",
         "prediction_name",
+        "note",
     )
     _csv(job.out / "pictures.csv", [*facts, *measured], rows)
     flat = [
@@ -206,7 +243,11 @@ def _write(
         for line in lines
     ]
     columns = [column for metric in measured for column in (metric, f"{metric}_error")]
-    _csv(job.out / "summary.csv", ["model", "method", "maps", "forwards", "milliseconds", *columns], flat)
+    _csv(
+        job.out / "summary.csv",
+        ["model", "method", "maps", "blank", "forwards", "milliseconds", *columns],
+        flat,
+    )
     content = {
         "run": {**job.run, "seconds": round(seconds, 3)},
         "models": [
@@ -223,7 +264,10 @@ def _write(
         "failed": [{"picture": str(each.found.path), "reason": each.reason} for each in failures],
     }
     with whole(job.out / "summary.json") as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write(
+            text.encode("utf-8", "backslashreplace") + b"\n"
+        )  # a name that is no text: as JSON escapes it
 
 
 def _csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping]) -> None:

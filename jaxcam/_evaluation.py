@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._blank import Blank
 from ._cases import Case, Cases
 from ._explain import explain
 from ._labels import Labels
@@ -72,7 +73,7 @@ def measure(
     failed: Callable[[Failure], None],
     tell: Callable[..., None],
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yields rows, a map's each, batch by batch: all methods and then all floors of the batch's pictures.
+    """Yields rows, a map's each: those of a method or a floor on a batch of pictures, all of them batch by batch.
 
     Args:
         skip: pictures to leave out.
@@ -88,6 +89,7 @@ def measure(
     reader = functools.partial(read, preprocess=subject.preprocess, crop=protocol.crop)
     wanted = [each for each in pictures if each not in skip]
     programs: dict[str, Callable] = {}
+    blank = Blank(subject.probe)
     with contextlib.closing(read_ahead(wanted, reader, ahead=2 * protocol.batch)) as reading:
         jobs = (
             (picture, case)
@@ -98,22 +100,21 @@ def measure(
             numbers = [order[picture.found] for picture, _ in group]
             batch = _batch(subject, group, numbers, protocol.batch, most)
             done = len(group) / (len(subject.methods) + protocol.floors)
-            rows: list[dict[str, Any]] = []
             for name, (method, options) in subject.methods.items():
                 if name not in programs:
                     programs[name] = _compiled(subject.probe, batch, method, options)
                 began = time.perf_counter()
                 maps = np.asarray(programs[name](subject.probe, batch.images, batch.targets))
                 spent = {"milliseconds": 1000 * (time.perf_counter() - began) / protocol.batch}
-                made = {"method": method, "options": options}
-                rows += _rows(subject, protocol, batch, name, maps, failed, spent, **made)
+                made = {"method": method, "options": options, "blank": blank}
+                rows = _rows(subject, protocol, batch, name, maps, failed, spent, **made)
                 tell(f"{subject.name} {name}", advance=done)
+                yield rows
             if protocol.floors:
                 known = _floors(jax.random.key(protocol.seed), batch.numbers, batch.images.shape[1:3])
                 for name, maps in zip(FLOORS, known, strict=True):
-                    rows += _rows(subject, protocol, batch, name, np.asarray(maps), failed, {})
+                    yield _rows(subject, protocol, batch, name, np.asarray(maps), failed, {})
                 tell(f"{subject.name} floors", advance=done)
-            yield rows
 
 
 class _Batch(NamedTuple):
@@ -177,6 +178,7 @@ def _rows(
     *,
     method: Callable | None = None,
     options: Mapping[str, Any] | None = None,
+    blank: Blank | None = None,
 ) -> list[dict[str, Any]]:
     metrics = [each for each in protocol.metrics if method is not None or each not in NEED_METHOD]
     finite = np.asarray(np.isfinite(maps).all(axis=(1, 2)))
@@ -200,10 +202,14 @@ def _rows(
     table = {metric: np.asarray(value, np.float64) for metric, value in values.items()}
     rows = []
     for place, (facts, found) in enumerate(zip(batch.facts, batch.found, strict=True)):
-        row = {metric: float(value[place]) for metric, value in table.items()}
+        row: dict[str, Any] = {metric: float(value[place]) for metric, value in table.items()}
         if not (finite[place] and np.isfinite(list(row.values())).all()):
             failed(Failure(found, f"{subject.name} {name}: the model's output or the map is not finite"))
             row = dict.fromkeys(row, math.nan)
+        elif blank is not None and (
+            note := blank.note(maps[place], batch.images[place], batch.targets[place])
+        ):
+            row["note"] = note
         if {"insertion", "deletion"} <= row.keys():
             row["insertion_minus_deletion"] = row["insertion"] - row["deletion"]
         rows.append({"model": subject.name, "method": name, **facts, **row, **spent})

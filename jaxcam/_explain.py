@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.core
 import numpy as np
 
 from . import _targets
+from ._blank import warn_of_blank
 from ._display import display
-from ._explain_arguments import method_of, options_of, size_of, targets_of
-from ._inputs import check_images, shape_of_output
+from ._explain_arguments import check_misnamed, method_of, options_of, size_of, targets_of
+from ._inputs import check_images, check_probe, shape_of_output
 from ._probe import Probe
 from .methods import gradcam
 
@@ -55,7 +57,13 @@ def explain(
     Raises:
         ValueError: images, targets or sizes of the wrong shape, a class out of range, images that are not finite,
             an unknown method, images that the model rejects.
-        TypeError: images or targets of the wrong type, an option that the method does not have.
+        TypeError: images or targets of the wrong type, a model instead of a probe, an option that the method does not
+            have.
+
+    Warns:
+        MapWarning: maps that are not finite; or that are zero everywhere because no gradient reaches the layer, with
+            the layer to take. The first call of a program looks for them, and waits for its maps; those that follow
+            return while the device computes. Inside `jax.jit` there is no warning.
 
     Example:
         >>> import jax, jaxcam
@@ -65,8 +73,10 @@ def explain(
         >>> jaxcam.explain(probe, images, [3, 1, 4, 1], method=jaxcam.hirescam).shape
         (4, 32, 32)
     """
+    check_probe(probe)
     method = method_of(method)
     images = check_images(images)
+    check_misnamed(method, options)
     options = options_of(method, options, chunk, images)
     output = shape_of_output(probe, images)
     targets, axis = targets_of(targets, images.shape[0], output)
@@ -74,14 +84,39 @@ def explain(
     chunk = None if "chunk" in options else chunk
     arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
     static = tuple(sorted((name, value) for name, value in options.items() if name not in arrays))
+    first = _First()
     maps, outputs = _explain(
-        probe, images, targets, arrays, axis=axis, method=method, static=static, size=size, chunk=chunk
+        probe,
+        images,
+        targets,
+        arrays,
+        first=first,
+        axis=axis,
+        method=method,
+        static=static,
+        size=size,
+        chunk=chunk,
     )
+    if first.traced and not isinstance(maps, jax.core.Tracer) and maps.is_fully_addressable:
+        warn_of_blank(probe, images, targets, axis, maps)
     return (maps, outputs) if with_output else maps
 
 
-@functools.partial(jax.jit, static_argnames=("axis", "method", "static", "size", "chunk"))
-def _explain(probe, images, targets, arrays, *, axis, method, static, size, chunk):
+class _First:
+    """Tells whether a call traces its program, which only the first one does: all are equal as static arguments."""
+
+    traced = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _First)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@functools.partial(jax.jit, static_argnames=("first", "axis", "method", "static", "size", "chunk"))
+def _explain(probe, images, targets, arrays, *, first, axis, method, static, size, chunk):
+    first.traced = True
     call = functools.partial(method, **dict(static), **arrays)
 
     def one(image, target):

@@ -16,9 +16,33 @@ from ._inputs import whole_numbers
 from ._masks import default_chunk
 from .methods import METHODS
 
+_LAYER = "a layer belongs to the probe, jaxcam.probe(model, layer)"
+_MISNAMED = {
+    **dict.fromkeys(("target", "label", "labels", "classes", "class_index"), "did you mean 'targets'?"),
+    **dict.fromkeys(("layer", "layers", "target_layer", "target_layers"), _LAYER),
+    "model": "the model belongs to the probe, jaxcam.probe(model, layer)",
+    **dict.fromkeys(("image", "inputs", "input_tensor"), "did you mean 'images'?"),
+    **dict.fromkeys(("methods", "cam"), "did you mean 'method'?"),
+    **dict.fromkeys(("batch", "batch_size"), "did you mean 'chunk'?"),
+}
+
 
 def method_of(method: Callable | str) -> Callable:
-    return method if callable(method) else choose("method", method, METHODS, show=99)
+    if callable(method):
+        return method
+    if not isinstance(method, str):
+        several = ": call explain once for each" if isinstance(method, Sequence | set) else ""
+        raise TypeError(f"a method is a function or a name, one in a call; got {method!r}{several}")
+    return choose("method", method, METHODS, show=99)
+
+
+def check_misnamed(method: Callable, options: Iterable[str]) -> None:
+    """TypeError for a keyword that is none of the method's, and almost one of `explain`'s own."""
+    accepted = inspect.signature(method).parameters.values()
+    its = {each.name for each in accepted if each.kind is each.KEYWORD_ONLY}
+    for name in options:
+        if name not in its and (own := _MISNAMED.get(name)):
+            raise TypeError(f"explain has no argument {name!r}: {own}")
 
 
 def options_of(method: Callable, options: dict[str, Any], chunk: int | None, images: Array) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from . import models
-from ._arguments import check_folder, parse_option, within_memory
+from ._arguments import check_folder, chosen_layer, method_options, within_memory
+from ._blank import MapWarning
 from ._errors import choose, unknown
 from ._gallery import Gallery
 from ._index import describe_weights, versions, write_index
@@ -55,9 +55,9 @@ def prepare(
         ValueError: a name or value that does not exist (the message says what does), or a folder in use.
         OSError: a file that cannot be read, or a folder that cannot be written.
     """
-    layer = layer or models.default_layer(model)
+    layer = chosen_layer(model, layer)
     choose("method", method, METHODS, show=99)
-    options = dict(parse_option(METHODS[method], text) for text in option)
+    options = method_options(method, option)
     _check_colormap(colormap)
     check_folder(out, overwrite)
     found = find(pictures, out=out)
@@ -117,6 +117,7 @@ def carry_out(job: Job) -> bool:
             _terminal.progress(len(job.pictures)) as tell,
         ):
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
+            warnings.simplefilter("ignore", MapWarning)  # the index and the last lines say it of every map
 
             def report(each: dict | Failure) -> None:
                 if isinstance(each, Failure):

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import models
-from ._arguments import parse_option
+from ._arguments import chosen_layer, method_options
 from ._errors import choose
 from ._export import export
 from ._index import describe_weights
@@ -36,9 +35,9 @@ def export_model(
         ValueError: a name or value that does not exist (the message says what does).
         OSError: a file that cannot be read or written.
     """
-    layer = layer or models.default_layer(model)
+    layer = chosen_layer(model, layer)
     choose("method", method, METHODS, show=99)
-    options = dict(parse_option(METHODS[method], text) for text in option)
+    options = method_options(method, option)
     opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
     about = {
         "model": model,

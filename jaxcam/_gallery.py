@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from ._blank import Blank
 from ._display import display, overlay
 from ._explain import explain
 from ._index import whole
@@ -49,6 +50,10 @@ class Gallery:
     colormap: str
     alpha: float
 
+    @functools.cached_property
+    def blank(self) -> Blank:
+        return Blank(self.probe)
+
     def run(self, pictures: Sequence[Found], report: Callable[[dict | Failure], None]) -> None:
         """Calls `report` for each picture as it is done: with its entry of the index, or with why it failed.
 
@@ -68,8 +73,9 @@ class Gallery:
                 ]
             _collect(writing)
 
-    def _maps(self, group: list[Picture]) -> tuple[np.ndarray, ...]:
-        """For each picture: raw maps (T, h, w), displayed maps (T, H, W), output (classes,), targets (T,)."""
+    def _maps(self, group: list[Picture]) -> tuple[Any, ...]:
+        """For each picture: raw maps (T, h, w), displayed maps (T, H, W), output (classes,), targets (T,), and notes on
+        maps (T,)."""
         images = [each.image for each in group]
         images = np.stack(images + images[-1:] * (self.batch - len(images)))
         targets = self.targets if isinstance(self.targets, Top) else np.tile(self.targets, (self.batch, 1))
@@ -80,9 +86,14 @@ class Gallery:
         outputs = np.asarray(outputs, np.float32)
         if isinstance(targets, Top):
             targets = _descending(outputs)[:, : targets.k]  # those that explain chose
-        return np.asarray(raw), np.asarray(shown), outputs, targets
+        raw, shown = np.asarray(raw), np.asarray(shown)
+        notes = [
+            [self.blank.note(each, image, target) for each, target in zip(maps, classes, strict=True)]
+            for maps, image, classes in zip(raw[: len(group)], images, targets.tolist(), strict=False)
+        ]
+        return raw, shown, outputs, targets, notes
 
-    def _finish(self, report, picture, raw, shown, output, classes):
+    def _finish(self, report, picture, raw, shown, output, classes, notes):
         if not (np.isfinite(output).all() and np.isfinite(raw).all()):
             report(Failure(picture.found, "the model's output or the map is not finite"))
             return
@@ -94,7 +105,7 @@ class Gallery:
             return {"class": index, "name": name, "probability": probability}
 
         maps = []
-        for index, raw_map, shown_map in zip(classes.tolist(), raw, shown, strict=True):
+        for index, raw_map, shown_map, note in zip(classes.tolist(), raw, shown, notes, strict=True):
             suffix = f".{index}{_slug(self.labels.names[index])}" if len(classes) > 1 else ""
             files = {
                 "overlay": f"{picture.found.stem}{suffix}.png",
@@ -105,7 +116,7 @@ class Gallery:
                 Image.fromarray(mixed).save(file, "PNG")
             with whole(self.out / files["map"]) as file:
                 np.save(file, self._stored(raw_map, shown_map))
-            maps.append({**named(index), "score": float(output[index]), **files})
+            maps.append({**named(index), "score": float(output[index]), **files, "note": note})
         best = [named(index) for index in _descending(output)[:SHOWN].tolist()]
         report({"picture": str(picture.found.path), "predictions": best, "maps": maps})
 

@@ -62,7 +62,7 @@ def write_index(
 def _row(entry: dict, target: dict, run: Mapping[str, Any]) -> dict[str, Any]:
     row = {"picture": entry["picture"], "overlay": target["overlay"], "map": target["map"]}
     row |= {"target": target["class"], "target_name": target["name"]}
-    row |= {"score": target["score"], "probability": target["probability"]}
+    row |= {"score": target["score"], "probability": target["probability"], "note": target["note"]}
     for rank, each in enumerate(entry["predictions"], start=1):
         row |= {
             f"class_{rank}": each["class"],

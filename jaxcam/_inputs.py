@@ -8,11 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ._errors import channels_first, torch_tensor
 from ._probe import Image, Probe
+
+
+def check_probe(probe: Any) -> None:
+    if not isinstance(probe, Probe):
+        raise TypeError(
+            f"explain takes a probe, which is a model and one of its layers; got {_kind(probe)}: "
+            "jaxcam.explain(jaxcam.probe(model, layer), images)"
+        )
+
+
+def _kind(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def check_images(images: Any) -> Array:
     """Images `(B, H, W, C)` of floating point, finite, as an array of the device."""
+    if wrong := torch_tensor(images):
+        raise TypeError(wrong)
     if not hasattr(images, "dtype"):
         images = np.asarray(images)
     if images.ndim != 4:
@@ -42,7 +57,8 @@ def shape_of_output(probe: Probe, images: Array) -> Any:
     try:
         return _forward.eval_shape(probe, jax.ShapeDtypeStruct(images.shape[1:], images.dtype))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"cannot look at images of shape {images.shape[1:]}: {error}") from error
+        hint = channels_first(images.shape)
+        raise ValueError(f"cannot look at images of shape {images.shape[1:]}: {error}{hint}") from error
 
 
 @jax.jit

@@ -9,6 +9,8 @@ from pathlib import Path
 from ._errors import unknown
 from ._targets import Top, top
 
+HOLDING = 10  # classes whose names hold a word that names none
+_SYNSET = re.compile(r"n\d{8}")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -40,11 +42,21 @@ class Labels:
             )
         indices = self._indices.get(name.strip().casefold())
         if indices is None:
-            listed = [key for key in self._indices if not re.fullmatch(r"n\d{8}", key)]
-            raise ValueError(unknown("class", name.strip().casefold(), listed, show=3))
+            raise ValueError(self._unknown(name.strip().casefold()))
         if len(indices) > 1:
             raise ValueError(f"{name!r} names the classes {' and '.join(map(str, indices))}: give the number")
         return indices[0]
+
+    def _unknown(self, name: str) -> str:
+        """`no class 'dog'; these hold it: Eskimo dog (248), ...`, those with the whole word first."""
+        word = re.compile(rf"\b{re.escape(name)}\b")
+        whole = [each for each, text in enumerate(self.names) if name and word.search(text.casefold())]
+        part = [each for each, text in enumerate(self.names) if name and name in text.casefold()]
+        if found := list(dict.fromkeys([*whole, *part])):
+            listed = ", ".join(f"{self.names[each]} ({each})" for each in found[:HOLDING])
+            more = f" and {len(found) - HOLDING} more" if len(found) > HOLDING else ""
+            return f"no class {name!r}; these hold it: {listed}{more}"
+        return unknown("class", name, [key for key in self._indices if not _SYNSET.fullmatch(key)], show=3)
 
 
 def labels_for(model: str, classes: int, *, path: Path | None = None) -> Labels:
@@ -111,12 +123,12 @@ def _ordered(entries: dict[int, tuple[str, ...]], count: int) -> list[tuple[str,
 
 
 def parse_targets(texts: Iterable[str], labels: Labels) -> Top | list[int]:
-    """`277`, `red fox` or `top-3`; the most likely class where nothing is given.
+    """`277`, `red fox`, `top-3` or `predicted`, which is top-1; the most likely class where nothing is given.
 
     Raises ValueError for a class that the model does not have, and for `top-K` beside other targets.
     """
     texts = list(texts) or ["top-1"]
-    tops = [int(match[1]) for text in texts if (match := re.fullmatch(r"top-?(\d+)", text.strip(), re.I))]
+    tops = [k for text in texts if (k := top_of(text)) is not None]
     if tops and len(texts) > 1:
         raise ValueError(
             f"target top-{tops[0]} stands alone: leave the other targets out, or name the classes"
@@ -130,11 +142,24 @@ def parse_targets(texts: Iterable[str], labels: Labels) -> Top | list[int]:
     return list(dict.fromkeys(parse_target(text, labels) for text in texts))
 
 
+def top_of(text: str) -> int | None:
+    """K of `top-K`, 1 of `predicted`; None for a class."""
+    word = text.strip().casefold()
+    if word == "predicted":
+        return 1
+    found = re.fullmatch(r"top[-_ ]?(\d+)", word)
+    return int(found[1]) if found else None
+
+
 def parse_target(text: str, labels: Labels) -> int:
     """`277` or `red fox`.
 
     Raises ValueError for a class that the model does not have.
     """
+    if re.match(r"top\W*(-?\d|$)", text.strip(), re.I):
+        raise ValueError(
+            f"no target {text!r}: a class by number or name, or top-1 to top-{labels.classes}, such as top-3"
+        )
     if not re.fullmatch(r"[+-]?\d+", text.strip()):
         return labels.index(text)
     index = int(text)

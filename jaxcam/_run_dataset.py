@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from rich.text import Text
 
-from . import datasets, models
-from ._arguments import parse_option
+from . import datasets
+from ._arguments import chosen_layer, method_options
 from ._cli_options import Mistake
 from ._errors import choose
 from ._index import describe_weights
@@ -50,9 +50,9 @@ def prepare(
 
     Raises ValueError for a name or value that does not exist, OSError for a file that cannot be read.
     """
-    layer = layer or models.default_layer(model)
+    layer = chosen_layer(model, layer)
     choose("method", method, METHODS, show=99)
-    chosen = dict(parse_option(METHODS[method], text) for text in option)
+    chosen = method_options(method, option)
     source = datasets.open(dataset)
     opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
     names = labels_for(model, opened.classes, path=labels)

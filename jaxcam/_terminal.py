@@ -1,6 +1,7 @@
 """What the command line shows: a bar while pictures are explained, tables afterwards."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from rich.text import Text
 from ._pictures import Failure
 
 ROWS = 30  # pictures in the table; the index has them all
+_HEADING = 12  # letters of a heading's word that are kept together
 REASONS = 3  # failures told again in the last line
 
 
@@ -54,7 +56,7 @@ def progress(total: int) -> Iterator[Callable[..., None]]:
         def tell(each: str | Failure, *, advance: float | int = 1) -> None:
             if isinstance(each, Failure):
                 where.print(
-                    Text(f"skipped {_shown(each.found.path)}: {each.reason}", "yellow"), soft_wrap=True
+                    Text(f"skipped {shown(each.found.path)}: {each.reason}", "yellow"), soft_wrap=True
                 )
                 bar.advance(task, advance)
             else:
@@ -77,23 +79,35 @@ def results(
         where.print(_table(entries[:ROWS]))
     if len(entries) > ROWS:
         where.print(
-            f"... and {len(entries) - ROWS} more in {_shown(out / 'index.csv')}", markup=False, soft_wrap=True
+            f"... and {len(entries) - ROWS} more in {shown(out / 'index.csv')}", markup=False, soft_wrap=True
         )
     done = f"{len(entries)} of {total}" if len(entries) < total else str(total)
     rate = f"{len(entries) / seconds:.1f} a second" if entries else "none done"
     where.print(
-        f"{done} {_pictures(total)} in {seconds:.1f} s ({rate}), written to {_shown(out)}; index.csv lists them",
+        f"{done} {_pictures(total)} in {seconds:.1f} s ({rate}), written to {shown(out)}; index.csv lists them",
         markup=False,
         soft_wrap=True,
     )
+    notes = [each["note"] for entry in entries for each in entry["maps"]]
+    tell_notes(notes, listed="index.csv")
     tell_failures(failures, total=total, listed="index.json")
+
+
+def tell_notes(notes: Sequence[str], *, listed: str, of: str = "") -> None:
+    """A line on maps that say nothing, where there are any: how many, and what is said of most of them."""
+    if not (said := Counter(filter(None, notes)).most_common()):
+        return
+    count = sum(number for _, number in said)
+    others = f"; {listed} says it of each" if len(said) > 1 else ""
+    line = f"{of}{count} of {len(notes)} maps: {said[0][0]}{others}"
+    console(stderr=True).print(Text(line, "yellow"), soft_wrap=True)
 
 
 def tell_failures(failures: Sequence[Failure], *, total: int, listed: str) -> None:
     """A line on how many pictures failed and why, where any did; `listed` is the file that names them all."""
     if not failures:
         return
-    reasons = [f"{_shown(each.found.path)}: {each.reason}" for each in failures[:REASONS]]
+    reasons = [f"{shown(each.found.path)}: {each.reason}" for each in failures[:REASONS]]
     if len(failures) > REASONS:
         reasons.append(f"and {len(failures) - REASONS} more, listed in {listed}")
     line = f"{len(failures)} of {total} {_pictures(total)} failed: {'; '.join(reasons)}"
@@ -105,7 +119,11 @@ def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
         made.add_column(
-            name, justify="right" if name in right else "left", no_wrap=name in whole, overflow="fold"
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name in whole,
+            overflow="fold",
+            min_width=min(max(map(len, name.split()), default=0), _HEADING),
         )
     return made
 
@@ -113,18 +131,20 @@ def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -
 def _table(entries: Sequence[dict]) -> Table:
     shared = os.path.commonpath([os.path.dirname(os.path.abspath(each["picture"])) for each in entries])
     folder = _folder(entries)
-    files = "overlay" if folder == "." else f"overlay in {_shown(folder)}"
-    made = table("picture", "prediction", "", "target", "score", files, right=("", "score"))
+    files = "overlay" if folder == "." else f"overlay in {shown(folder)}"
+    made = table(
+        "picture", "prediction", "", "target", "score", files, right=("", "score"), whole=("", "score")
+    )
     for entry in entries:
         best = entry["predictions"][0]
         first = (
-            _shown(os.path.relpath(entry["picture"], shared)),
+            shown(os.path.relpath(entry["picture"], shared)),
             best["name"],
             f"{best['probability']:.1%}",
         )
         for each in entry["maps"]:
-            target = f"{each['name']} ({each['class']})"
-            row = (*first, target, f"{each['score']:.2f}", _shown(os.path.relpath(each["overlay"], folder)))
+            target = f"{each['name']} ({each['class']}){', zero map' if each['note'] else ''}"
+            row = (*first, target, f"{each['score']:.2f}", shown(os.path.relpath(each["overlay"], folder)))
             made.add_row(*map(Text, row))
             first = ("", "", "")
     return made
@@ -140,7 +160,7 @@ def _pictures(count: int) -> str:
     return "picture" if count == 1 else "pictures"
 
 
-def _shown(path: str | Path) -> str:
+def shown(path: str | Path) -> str:
     """A path as text that any terminal takes: a mark stands for bytes that are no text."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "�" for letter in text)

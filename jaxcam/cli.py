@@ -9,6 +9,7 @@ import click
 from . import __version__
 from . import _cli_options as options
 from ._cli_export import export
+from ._cli_once import Group
 from ._cli_options import FOLDER_OR_FILE, Mistake, end, told
 from ._cli_report import report
 from ._cli_run import run
@@ -17,7 +18,7 @@ from ._cli_run import run
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="jaxcam")
 def main() -> None:
     """Class activation maps: what in a picture speaks for a class."""
@@ -34,7 +35,8 @@ def main() -> None:
     "--target",
     multiple=True,
     metavar="CLASS",
-    help="Number or name of a class, or top-K. May be repeated.  [default: top-1]",
+    help="Number or name of a class; or top-K, the K most likely (predicted is top-1). Classes may be repeated.  "
+    "[default: top-1]",
 )
 @options.out("Folder for overlays, maps and the index.", required=True)
 @options.overwrite
@@ -63,7 +65,7 @@ def explain(size: str | None, raw: bool, **given) -> None:
 
     For each picture, and each target where there are several, DIR gets an overlay (.png) and the map as
     float32 (.npy, for numpy.load), in folders as the pictures are; index.json and index.csv list them with
-    predictions.
+    predictions, and with a note where a map is zero everywhere.
 
     A picture that cannot be read is skipped, and the exit code is then 1. It is 2 where an argument is wrong.
     """
@@ -91,31 +93,32 @@ def explain(size: str | None, raw: bool, **given) -> None:
     metavar="M",
     help="A method, or all. May be repeated.  [default: those of one forward pass]",
 )
-@click.option(
-    "--option",
-    multiple=True,
-    metavar="METHOD.NAME=VALUE",
-    help="An option of a method, such as clustercam.clusters=8. May be repeated.",
-)
+@options.option
 @click.option(
     "--metric",
     multiple=True,
     metavar="NAME",
     help="A metric of jaxcam.metrics (road, adcc, ...), basic or all. May be repeated.  [default: basic]",
 )
-@click.option("--target", metavar="CLASS", help="Number or name of a class for all pictures, or top-1.")
+@click.option(
+    "--target",
+    metavar="CLASS",
+    help="Number or name of a class for all pictures; top-1 (or predicted), the most likely one; or label, each "
+    "picture's own, of which --target-from says where it is.",
+)
 @click.option(
     "--target-from",
     metavar="SOURCE",
     help="Each picture's own class: name (its file name begins with a number, or it or its folder names a synset), "
-    "boxes (as --boxes says), or a CSV, TSV or JSON file of pictures and classes.  "
+    "boxes (class in the file of --boxes), or a CSV, TSV or JSON file of pictures and classes.  "
     "[default: boxes, where they name classes; otherwise top-1]",
 )
 @click.option(
     "--boxes",
     type=FOLDER_OR_FILE,
     metavar="FILE",
-    help="JSON: a list of rows with file, boxes of x0, y0, x1, y1 in its pixels and, if known, class.",
+    help="JSON: a list of rows with file, boxes of x0, y0, x1, y1 in its pixels and, if known, class (or target, or "
+    "imagenet): a number, a name or a list of them. Where all rows have a class, it is what is explained.",
 )
 @options.out("Folder for the table and the figure.", required=True)
 @options.overwrite
@@ -136,7 +139,8 @@ def evaluate(**given) -> None:
     """Measure how good the maps of PICTURES are: models × methods × metrics.
 
     Shows a table and writes it to DIR, with standard errors (summary.csv, summary.json), each picture's values
-    (pictures.csv) and a figure (figure.png).
+    (pictures.csv) and a figure (figure.png). A map that is zero everywhere has a note in pictures.csv. Ctrl-C keeps
+    what is done.
 
     A picture that cannot be read is skipped, and the exit code is then 1. It is 2 where an argument is wrong.
     """

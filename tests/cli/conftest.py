@@ -34,6 +34,15 @@ def weights(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def headless(weights, tmp_path_factory) -> Path:
+    """The same, but with a last layer of zeros: no class has a gradient."""
+    parameters = dict(np.load(weights))
+    path = tmp_path_factory.mktemp("headless") / "headless.npz"
+    np.savez(path, **parameters | {name: 0 * parameters[name] for name in ("linear.weight", "linear.bias")})
+    return path
+
+
+@pytest.fixture(scope="session")
 def scene():
     """(seed) -> a PIL picture of smooth colours, 48 x 40, different for every seed."""
 
@@ -56,9 +65,14 @@ def folder(tmp_path, scene) -> Path:
 
 @pytest.fixture
 def jaxcam_command():
-    """Runs the command line; gives its exit code, all it printed, standard output alone, and the error if any."""
+    """Runs the command line; gives its exit code, all it printed, standard output alone, and the error if any.
 
-    def run(*arguments):
+    `defaults`: options and their values, each for where it is not among the arguments.
+    """
+
+    def run(*arguments, defaults=()):
+        for name, value in zip(defaults[::2], defaults[1::2], strict=True):
+            arguments += () if name in arguments else (name, value)
         result = CliRunner(env={"COLUMNS": "200"}).invoke(main, [str(each) for each in arguments])
         crashed = result.exception if not isinstance(result.exception, SystemExit) else None
         return SimpleNamespace(
@@ -80,7 +94,7 @@ def explain(jaxcam_command, weights, tmp_path):
     def run(*arguments, out=None):
         out = out or tmp_path / f"out{next(runs)}"
         given = ("--model", MODEL, "--weights", weights, "--out", out, "--batch", 2)  # one size compiles once
-        result = jaxcam_command("explain", *given, *arguments)
+        result = jaxcam_command("explain", *arguments, defaults=given)
         result.out = out
         index = out / "index.json"
         result.index = json.loads(index.read_text()) if index.is_file() else None

@@ -17,7 +17,7 @@ def export(jaxcam_command, weights, tmp_path):
 
     def run(*arguments, out=tmp_path / "explainer.jaxcam"):
         given = ("--model", MODEL, "--weights", weights, "--platform", "cpu", "--out", out)
-        result = jaxcam_command("export", *given, *arguments)
+        result = jaxcam_command("export", *arguments, defaults=given)
         result.out = out
         return result
 

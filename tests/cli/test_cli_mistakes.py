@@ -1,6 +1,7 @@
 """A wrong argument: exit code 2, one line that names it and what is allowed, and nothing written."""
 
 import os
+import zipfile
 
 import pytest
 
@@ -16,7 +17,18 @@ MISTAKES = {
     "top-11": (["--target", "top-11"], "no target top-11: with 10 classes, top-1 to top-10"),
     "top and class": (["--target", "top-2", "--target", "3"], "target top-2 stands alone"),
     "option": (["--option", "fues=channel_sum"], "no option 'fues'; did you mean 'fuse'?"),
-    "option's form": (["--option", "fuse"], "options are given as NAME=VALUE"),
+    "option's form": (["--option", "fuse"], "an option is given as NAME=VALUE or METHOD.NAME=VALUE"),
+    "option of another method": (["--option", "hirescam.fuse=channel_sum"], "no method 'hirescam'"),
+    "option twice": (
+        ["--option", "fuse=channel_sum", "--option", "gradcam.fuse=channel_sum"],
+        "is given twice",
+    ),
+    "method twice": (["--method", "cam", "--method", "gradcam"], "--method is given 2 times"),
+    "layer twice": (["--layer", "layer1", "--layer", "layer2"], "--layer is given 2 times"),
+    "crop and squeeze": (["--crop", "--squeeze"], "--crop/--squeeze is given 2 times"),
+    "method as in papers": (["--method", "Grad-CAM++"], "no method 'Grad-CAM++'; did you mean 'gradcampp'?"),
+    "empty layer": (["--layer", ""], "the layer is empty: name one, such as layer3, or leave out --layer"),
+    "no top": (["--target", "top"], "no target 'top': a class by number or name, or top-1 to top-10"),
     "option's value": (
         ["--option", "fuse=channel_sun"],
         "no fuse 'channel_sun'; did you mean 'channel_sum'?",
@@ -28,6 +40,16 @@ MISTAKES = {
     "raw and size": (["--raw", "--size", "image"], "--raw maps have the layer's size"),
     "labels": (["--labels", "no-such-file.txt"], "no-such-file.txt"),
     "weights": (["--weights", "no-such-file.pth"], "no checkpoint at"),
+    "lower case": (
+        ["--weights", "default"],
+        "no file 'default'; the published checkpoint is called 'DEFAULT'",
+    ),
+    "address of weights": (
+        ["--weights", "https://a.org/b.pth"],
+        "'https://a.org/b.pth' is a URL: files are read",
+    ),
+    "no weights": (["--weights", ""], "--weights is empty"),
+    "picture on the web": (["https://a.org/b.png"], "PICTURES 'https://a.org/b.png' is a URL"),
 }
 
 
@@ -41,6 +63,15 @@ def test_mistake_is_told_in_a_line(explain, folder, unchecked, case):
     assert last.startswith("Error: ")
     assert message in last
     assert not result.out.exists()
+
+
+def test_an_explainer_is_no_checkpoint(explain, folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.jaxcam", "w") as file:
+        for name in ("meta.json", "program.bin", "weights.safetensors"):
+            file.writestr(name, "{}")
+    result = explain(folder, "--weights", tmp_path / "a.jaxcam")
+    assert result.code == 2
+    assert "not a checkpoint, but an explainer that jaxcam.export wrote" in result.error
 
 
 def test_weights_of_another_architecture(explain, folder):

@@ -28,7 +28,7 @@ def command(jaxcam_command, weights, folder, tmp_path):
             "--batch",
             2,
         )
-        return jaxcam_command("run", dataset, *given, *arguments)
+        return jaxcam_command("run", dataset, *arguments, defaults=given)
 
     return run
 

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -12,9 +14,9 @@ from PIL import Image
 
 import converters
 import jaxcam
-from jaxcam import METHODS, _evaluate_pictures, metrics, models
+from jaxcam import METHODS, _evaluate_cost, _evaluate_pictures, _evaluation, metrics, models
 from jaxcam._cases import plan
-from jaxcam._evaluate_report import SHOWN
+from jaxcam._evaluate_report import SHOWN, Line, _show
 from jaxcam._labels import CIFAR10, Labels
 
 MODEL = "cifar_resnet20"
@@ -29,14 +31,13 @@ def evaluate(jaxcam_command, weights, tmp_path):
 
     def run(*arguments, model=("--model", MODEL, "--weights", weights), out=None):
         out = out or tmp_path / f"out{next(runs)}"
-        result = jaxcam_command(
-            "evaluate", *model, "--out", out, "--batch", 2, "--steps", 4, "--method", "gradcam", *arguments
-        )
+        given = ("--out", out, "--batch", 2, "--steps", 4)
+        result = jaxcam_command("evaluate", *model, "--method", "gradcam", *arguments, defaults=given)
         result.out = out
         if (out / "summary.json").is_file():
             result.summary = json.loads((out / "summary.json").read_text())
             result.pictures, result.lines = (
-                list(csv.DictReader((out / name).read_text().splitlines()))
+                list(csv.DictReader((out / name).read_text(errors="surrogateescape").splitlines()))
                 for name in ("pictures.csv", "summary.csv")
             )
         return result
@@ -218,6 +219,11 @@ def test_each_picture_its_own_class(folder, boxes, tmp_path):
     assert classes(*named, target_from="name") == [(8,), (5,), (1,), (2,)]
     assert classes(*given, target="Cat") == [(3,)] * 3
     assert classes(*given) == classes(*given, target="top-1") == [()] * 3
+    assert classes(*given, target="predicted") == classes(*given, target_from="predicted") == [()] * 3
+    for label in ({"target": "label"}, {"target_from": "label"}):  # the word of `jaxcam run`
+        assert classes(*named, **label) == [(8,), (5,), (1,), (2,)]
+        assert classes(*given, **label, boxes=boxes()) == [(3,), (5,), (3,)]
+    assert classes(*given, target="label", target_from=f"{tmp_path}/t.csv") == [(4,), (3,), (9,)]
     assert classes(*given, boxes=boxes()) == [(3,), (5,), (3,)]
     assert classes(*given, boxes=boxes(), target="1") == [(1,)] * 3
     for wrong, message in {
@@ -325,7 +331,9 @@ MISTAKES = {
     "method": (["--method", "gradcamm"], "no method 'gradcamm'; did you mean 'gradcam'?"),
     "metric": (["--metric", "insertoin"], "no metric 'insertoin'; did you mean 'insertion'?"),
     "metric of boxes": (["--metric", "pointing_game"], "the metric pointing_game needs boxes: pass --boxes"),
-    "option's form": (["--option", "fuse=channel_sum"], "an option is given as METHOD.NAME=VALUE"),
+    "option's form": (["--option", "fuse"], "an option is given as NAME=VALUE or METHOD.NAME=VALUE"),
+    "option of none": (["--option", "clusters=3"], "gradcam: no option 'clusters'"),
+    "several classes": (["--target", "top-3"], "target 'top-3': one class of each picture is judged: top-1, label"),
     "option's method": (["--option", "hirescam.fuse=channel_sum"], "no method 'hirescam'"),
     "option": (["--option", "gradcam.fues=1"], "no option 'fues'; did you mean 'fuse'?"),
     "class": (["--target", "10"], "no class 10: the model has 10 classes, 0 to 9"),
@@ -396,3 +404,109 @@ def test_cam_points_at_real_objects(jaxcam_command, data, tmp_path):
     hits = {line["method"]: float(line["pointing_game"]) for line in lines}
     assert hits["cam"] >= 0.95
     assert hits["cam"] > hits["centre"] > hits["random"] > hits["ones"] == 0
+
+
+def test_table_says_where_targets_came_from(folder, boxes, tmp_path):
+    def phrase(**given):
+        origin, _ = plan(three(folder), **{"target": None, "target_from": None, "boxes": None} | given)
+        return origin.phrase
+
+    assert phrase() == "the most likely class of each picture (top-1)"
+    assert phrase(target="cat") == "class cat for all pictures"
+    assert phrase(boxes=boxes()) == "each picture's own class, 'imagenet' in boxes.json"
+    assert phrase(target_from="name") == "the class in each picture's name"
+    (tmp_path / "t.csv").write_text("a.png,1\nb.png,2\nc.png,3\n")
+    assert phrase(target_from=f"{tmp_path}/t.csv") == "each picture's own class, in t.csv"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    values = dict.fromkeys(SHOWN, -0.9876)
+    costs = dict.fromkeys(METHODS, 33.4) | {"ones": None}
+    lines = [Line("m", name, 50, cost, 1234.5, values, {}) for name, cost in costs.items()]
+    subject = SimpleNamespace(name="resnet50", layer="layer4", left_out={})
+    _show(subject, lines, "the most likely class of each picture (top-1)")
+    _, targets, *table = capsys.readouterr().out.splitlines()
+    assert targets == "targets: the most likely class of each picture (top-1)"
+    assert max(map(len, table)) <= width
+    rows = [row.split() for row in table if row.split()[:1] == ["gradcam_elementwise"]]
+    assert [cell for row in rows for cell in row[1:]] == [
+        "33.4", *(f"{SHOWN[metric].factor * -0.9876:.1f}" for metric in SHOWN), "1234.5",
+    ]  # fmt: skip
+
+
+def test_a_name_that_is_no_text_costs_nothing(evaluate, folder):
+    name = folder / os.fsdecode(b"caf\xe9.png")
+    (folder / "a.png").rename(name)
+    result = evaluate(name, "--metric", "complexity", "--no-floors")
+    assert result.code == 0, (result.crashed, result.text)
+    assert "1 picture × 1 model" in result.stdout
+    assert [row["picture"] for row in result.pictures] == [str(name)]
+    broken = evaluate(name, folder / os.fsdecode(b"\xff.png"), "--metric", "complexity", "--no-floors")
+    assert broken.code == 1, (broken.crashed, broken.text)
+    assert broken.summary["failed"][0]["picture"] == str(folder / os.fsdecode(b"\xff.png"))
+
+
+def test_blank_maps_are_told_and_why(evaluate, explain, folder, headless, tmp_path):
+    message = (
+        "the map is zero everywhere: the gradient of layer 'layer3' is zero at every position, so that nothing there "
+        "counts: it is the model's default layer"
+    )
+    result = evaluate(
+        *three(folder),
+        "--metric",
+        "complexity",
+        "--no-floors",
+        model=("--model", MODEL, "--weights", headless),
+    )
+    assert result.code == 0, (result.crashed, result.text)
+    assert f"{MODEL} gradcam: 3 of 3 maps: {message}" in result.error
+    assert result.lines[0]["blank"] == "3"
+    assert all(row["note"].startswith(message) for row in result.pictures)
+    shown = explain(folder / "a.png", folder / "b.png", "--weights", headless, out=tmp_path / "explained")
+    assert shown.code == 0, (shown.crashed, shown.text)
+    assert f"2 of 2 maps: {message}" in shown.error
+    assert "airplane (0), zero map" in shown.stdout
+    assert all(each["maps"][0]["note"].startswith(message) for each in shown.index["pictures"])
+
+
+def test_long_work_says_what_it_costs(evaluate, folder, monkeypatch):
+    def subject(**forwards):
+        return SimpleNamespace(name="net", cases={"a": [0, 0], "b": [0]}, forwards=forwards)
+
+    def protocol(*metrics, floors=False):
+        return SimpleNamespace(metrics=metrics, steps=224, floors=floors)
+
+    # 3 maps of 33 passes; average drop looks at the picture and at what is left of it
+    assert _evaluate_cost.passes(subject(scorecam=33), protocol("average_drop")) == 3 * (33 + 2)
+    assert _evaluate_cost.passes(subject(cam=1), protocol("complexity", floors=True)) == 3
+    assert _evaluate_cost.passes(subject(cam=1), protocol("insertion", "road")) == 3 * (1 + 225 + 18 + 1)
+    assert _evaluate_cost.passes(subject(cam=1), protocol("adcc", floors=True)) == 3 * (2 + 1 + 4 * 2)
+    assert _evaluate_cost.described([subject(cam=1)], protocol("complexity")) == ""
+    assert (
+        _evaluate_cost.described([subject(scorecam=2048)], protocol()) == "about 6,100 forward passes of net"
+    )
+    monkeypatch.setattr(_evaluate_cost, "LONG", 1)
+    result = evaluate(folder / "a.png", "--metric", "complexity", "--no-floors")
+    assert re.match(r"about \d+ forward passes of cifar_resnet20; Ctrl-C keeps what is done", result.error)
+
+
+def test_interrupted_keeps_what_is_done(evaluate, folder, monkeypatch):
+    rows, calls = _evaluation._rows, []
+
+    def third_time_interrupted(*given, **named):
+        calls.append(given)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return rows(*given, **named)
+
+    monkeypatch.setattr(_evaluation, "_rows", third_time_interrupted)
+    result = evaluate(*three(folder), "--method", "hirescam", "--metric", "complexity", "--no-floors")
+    assert result.code == 130
+    assert result.crashed is None
+    assert "interrupted: the files cover the pictures that are done" in result.error
+    assert [(row["method"], Path(row["picture"]).name) for row in result.pictures] == [
+        ("gradcam", "a.png"), ("gradcam", "b.png"), ("hirescam", "a.png"), ("hirescam", "b.png"),
+    ]  # fmt: skip
+    assert [line["maps"] for line in result.lines] == ["2", "2"]
