@@ -20,6 +20,7 @@ from ._labels import Labels, labels_for, parse_targets
 from ._opened_model import open_model
 from ._terminal import console
 from .datasets._columns import FAILED, STATUS
+from .datasets._damage import Damage
 from .datasets._meter import Event, Summary
 from .datasets._program import Device
 from .datasets._progress import duration, printable, shown
@@ -27,6 +28,7 @@ from .datasets._status import Status
 from .methods import METHODS
 
 SHOWN = 3  # failures told again in the last line
+DAMAGED = 20  # chunks that are named
 
 
 def prepare(
@@ -53,7 +55,7 @@ def prepare(
     layer = layer or models.default_layer(model)
     choose("method", method, METHODS, show=99)
     chosen = dict(parse_option(METHODS[method], text) for text in option)
-    source = datasets.open(dataset)
+    source = datasets.open(dataset, boxes=False)
     opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
     names = labels_for(model, opened.classes, path=labels)
     checkpoint = describe_weights(opened.weights)
@@ -117,6 +119,8 @@ def describe(summary: Summary) -> str:
     text = (
         f"{summary.records:,} records in {summary.out}: {summary.done:,} explained, {summary.failed:,} failed"
     )
+    if summary.noted:
+        text += f", {summary.noted:,} of them with a map that is zero everywhere (array `note`)"
     if not summary.computed:
         return f"{text}; nothing was left to do"
     limit = "the device is" if summary.limit == "device" else f"{summary.limit} is"
@@ -136,8 +140,17 @@ def describe_status(found: Status) -> str:
     idle = "no process is running" + ("; the same command goes on" if found.left else "")
     return (
         f"{found.out}: {found.done:,} of {found.records:,} explained, {found.failed:,} failed, "
-        f"{found.left:,} left{rate}{left}\n{'running: ' + who if who else idle}"
+        f"{found.left:,} left{rate}{left}\n{'running: ' + who if who else idle}{_damage(found)}"
     )
+
+
+def _damage(found: Status) -> str:
+    if found.damaged is None:
+        return ""
+    lines = [Damage(**each) for each in found.damaged]
+    named = [f"\n{each}. {each.remedy}" for each in lines[:DAMAGED]]
+    more = [f"\nand {len(lines) - DAMAGED} chunks more"] * (len(lines) > DAMAGED)
+    return "".join([*named, *more]) or "\nevery chunk was read, and none is damaged or missing"
 
 
 def _targets(texts: Sequence[str], names: Labels) -> Any:

@@ -1,9 +1,12 @@
 """Chunks that are damaged or missing, by batch and array."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
+
+from ._columns import STATUS
+from ._location import folder_of
 
 if TYPE_CHECKING:
     from ._reader import Reader
@@ -13,7 +16,7 @@ LOOKED_AT = 64  # batches that are read whole where a run goes on, spread over t
 
 
 class Damage(NamedTuple):
-    """A chunk that cannot be read, though its batch is done, and why: "missing", or what its checksum or codec says."""
+    """A chunk that cannot be read, though its batch is done: "missing" or "damaged"."""
 
     batch: int
     array: str
@@ -21,6 +24,13 @@ class Damage(NamedTuple):
 
     def __str__(self) -> str:
         return f"batch {self.batch}: the chunk of {self.array!r} is {self.reason}"
+
+    def in_words(self, location: str) -> str:
+        return f"{location!r} is damaged: {self}. {self.remedy}"
+
+    @property
+    def remedy(self) -> str:
+        return f"Remove status/c/{self.batch} from the store, and the same `jaxcam run` makes the batch again"
 
 
 @contextmanager
@@ -32,26 +42,24 @@ def named(location: str, array: str) -> Iterator[None]:
         found = re.search(rf"\b{re.escape(array)}/c/(\d+)", str(error))
         if found is None:
             raise
-        damage = Damage(int(found[1]), array, reason(error))
-        raise ValueError(f"{location!r} is damaged: {damage}. The same `jaxcam run` makes it again") from error
+        raise ValueError(Damage(int(found[1]), array, reason(error)).in_words(location)) from error
 
 
 def reason(error: ValueError) -> str:
-    text = str(error)
-    if "NOT_FOUND" in text:
-        return "missing"
-    text = re.sub(r"^[A-Z_]+: (Error reading [^:]*: )?", "", text).partition("; at ")[0].partition(" [")[0]
-    return f"damaged ({text.rpartition('/')[2] if '/c/' in text else text})"
+    """ "missing" or "damaged". Raises the error where it is neither, but that the file cannot be read now."""
+    if "os_error_code" in str(error):
+        raise error
+    return "missing" if "NOT_FOUND" in str(error) else "damaged"
 
 
-def read_whole(store: "Store", numbers: Iterable[int]) -> Iterator[Damage]:
-    """Reads every chunk of these batches, which are done, and yields those that are damaged or missing."""
-    for number in numbers:
-        for name, future in store.reading(number).items():
-            try:
-                store.decoded(name, future.result())
-            except ValueError as error:
-                yield Damage(number, name, reason(error))
+def find(store: "Store", numbers: Collection[int]) -> list[Damage]:
+    """What is seen of damage to these batches, which are done, without reading all: chunks that are not there (in a
+    folder; a bucket would have to list them all), those of `status`, and all of some batches."""
+    found = [*missing(store, numbers)] if folder_of(store.location) else []
+    reading = {number: store.reading(number, [STATUS]) for number in numbers}
+    found += [damage for number, each in reading.items() for damage in _damaged(store, number, each)]
+    whole = set(numbers) - {each.batch for each in found}
+    return [*found, *read_whole(store, spread(whole, LOOKED_AT))]
 
 
 def missing(store: "Store | Reader", numbers: Iterable[int]) -> Iterator[Damage]:
@@ -67,4 +75,6 @@ def spread(numbers: Iterable[int], most: int) -> list[int]:
     ordered = sorted(numbers)
     if len(ordered) <= most:
         return ordered
+    if most < 2:
+        return ordered[:most]
     return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]

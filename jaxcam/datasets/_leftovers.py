@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ._store import folder_of
+from ._location import folder_of
 
 try:
     import fcntl
@@ -37,7 +37,9 @@ def _remove(path: Path) -> bool:
         return False
     try:
         if fcntl is not None:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which of the two tensorstore takes is the system's
+            fcntl.flock(
+                held, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # which of the two tensorstore takes is the system's
             fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
             return True

@@ -11,7 +11,8 @@ import tensorstore as ts
 from .._errors import unknown
 from . import _strings
 from ._damage import missing, named
-from ._store import folder_of, keyvalues, written
+from ._location import folder_of
+from ._store import keyvalues, written
 
 
 class Reader:
@@ -67,7 +68,7 @@ class Reader:
     def check_written(self) -> None:
         """Raises ValueError where a batch is done and a chunk of it is not there."""
         if self.names and (gone := next(missing(self, self.written("status")), None)):
-            raise ValueError(f"{self.location!r} is damaged: {gone}. The same `jaxcam run` makes it again")
+            raise ValueError(gone.in_words(self.location))
 
     def dtype(self, name: str) -> str:
         """An array's type, by zarr's name for it, such as `float32` or `string`."""

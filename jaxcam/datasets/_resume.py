@@ -55,9 +55,11 @@ def _is_there(kv: ts.KvStore) -> bool:
 def _check_empty(kv: ts.KvStore, location: str, columns: Sequence[Column]) -> None:
     """What a kill leaves of a store in the making may stay: the metadata of its arrays, as once was written first."""
     ours = re.compile(rf"({'|'.join(column.name for column in columns)})/zarr\.json")
-    for key in kv.list().result():
-        if not ours.fullmatch(key.decode("utf-8", "replace")) and not _is_there(kv):  # made since it was asked for?
-            raise ValueError(f"{location!r} is in use and is no store: it holds {key.decode()!r}")
+    others = [
+        name for key in kv.list().result() if not ours.fullmatch(name := key.decode("utf-8", "replace"))
+    ]
+    if others and not _is_there(kv):  # which another process may have made in the meantime
+        raise ValueError(f"{location!r} is in use and is no store: it holds {others[0]!r}")
 
 
 def _wait_for(kv: ts.KvStore, location: str, patience: float) -> None:

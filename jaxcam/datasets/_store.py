@@ -9,10 +9,9 @@ does. It holds the metadata of all arrays, from which every process that opens t
 
 import errno
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import tensorstore as ts
@@ -21,6 +20,7 @@ from . import _strings
 from ._columns import STATUS, Column
 from ._damage import named
 from ._errors import cannot_write
+from ._location import folder_of
 
 GROUP = "zarr.json"
 
@@ -44,9 +44,9 @@ class Store:
         self.names = tuple(self._layout)
         self.records: int = self._layout[STATUS]["shape"][0]
         self.batch: int = self._layout[STATUS]["chunk_grid"]["configuration"]["chunk_shape"][0]
-        self._arrays = {
-            name: _open_array(kv, name, about) for name, about in self._layout.items() if not self._is_text(name)
-        }
+        numbers = {name: about for name, about in self._layout.items() if not self._is_text(name)}
+        self._arrays = {name: _open_array(kv, name, about) for name, about in numbers.items()}
+        self._strict = {name: _open_array(kv, name, about, strict=True) for name, about in numbers.items()}
 
     @property
     def batches(self) -> int:
@@ -77,7 +77,9 @@ class Store:
     def check_there(self) -> None:
         """Raises OSError where the store was removed, or another was put in its place, since it was opened."""
         if self.kv.read(GROUP).result().value != self._group:
-            raise OSError(errno.ENOENT, "the store was removed or replaced while the run was writing", self.location)
+            raise OSError(
+                errno.ENOENT, "the store was removed or replaced while the run was writing", self.location
+            )
 
     def check_complete(self, numbers: Sequence[int]) -> None:
         """Raises OSError where one of these batches, which were written, is not there."""
@@ -103,14 +105,14 @@ class Store:
             for each in writing:
                 each.result()
 
-    def reading(self, number: int) -> dict[str, ts.Future]:
-        """Begins to read the chunk of every array of a batch, which is done: a missing one is an error."""
+    def reading(self, number: int, names: Iterable[str]) -> dict[str, ts.Future]:
+        """Begins to read chunks of a batch, which is done: a missing one is an error."""
         start, stop = number * self.batch, min((number + 1) * self.batch, self.records)
         return {
             name: self.kv.read(f"{name}/c/{number}")
             if self._is_text(name)
-            else _open_array(self.kv, name, about, strict=True)[start:stop].read()
-            for name, about in self._layout.items()
+            else self._strict[name][start:stop].read()
+            for name in names
         }
 
     def decoded(self, name: str, found: Any) -> np.ndarray | list[str]:
@@ -188,7 +190,14 @@ def open_store(location: str | Path) -> Store:
         raise ValueError(f"no store at {str(location)!r}")
     try:
         return Store(str(location), kv, found.value)
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, json.JSONDecodeError) as error:
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        json.JSONDecodeError,
+    ) as error:
         raise ValueError(f"{str(location)!r} was not made by `jaxcam run`") from error
 
 
@@ -201,14 +210,6 @@ def keyvalues(location: str | Path) -> ts.KvStore:
     if "://" not in text:
         text = Path(text).absolute().as_uri()
     return ts.KvStore.open(text.rstrip("/") + "/").result()
-
-
-def folder_of(location: str | Path) -> Path | None:
-    """The folder that a location names, or None where it is a bucket."""
-    text = str(location)
-    if text.startswith("file://"):
-        return Path(unquote(urlsplit(text).path))
-    return None if "://" in text else Path(text)
 
 
 def written(kv: ts.KvStore, name: str) -> set[int]:
@@ -250,7 +251,9 @@ def _describes(text: bytes, about: Mapping[str, Any]) -> bool:
         there = json.loads(text)
     except ValueError:
         return False
-    return isinstance(there, dict) and all(there.get(key) == about[key] for key in about if key != "attributes")
+    return isinstance(there, dict) and all(
+        there.get(key) == about[key] for key in about if key != "attributes"
+    )
 
 
 def _open_array(
