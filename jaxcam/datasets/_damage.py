@@ -1,9 +1,9 @@
 """Chunks that are damaged or missing, by batch and array."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._columns import STATUS
 from ._location import folder_of
@@ -60,6 +60,20 @@ def find(store: "Store", numbers: Collection[int]) -> list[Damage]:
     found += [damage for number, each in reading.items() for damage in _damaged(store, number, each)]
     whole = set(numbers) - {each.batch for each in found}
     return [*found, *read_whole(store, spread(whole, LOOKED_AT))]
+
+
+def read_whole(store: "Store", numbers: Iterable[int]) -> Iterator[Damage]:
+    """Reads every chunk of these batches, which are done, and yields those that are damaged or missing."""
+    for number in numbers:
+        yield from _damaged(store, number, store.reading(number, store.names))
+
+
+def _damaged(store: "Store", number: int, reading: Mapping[str, Any]) -> Iterator[Damage]:
+    for name, future in reading.items():
+        try:
+            store.decoded(name, future.result())
+        except ValueError as error:
+            yield Damage(number, name, reason(error))
 
 
 def missing(store: "Store | Reader", numbers: Iterable[int]) -> Iterator[Damage]:

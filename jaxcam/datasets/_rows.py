@@ -34,10 +34,8 @@ def rows_of(
     count = len(records)
     errors = [_reason(row, record, found["problem"], reasons) for row, record in enumerate(records)]
     failed = np.array([error != "" for error in errors])
-    notes = [
-        "" if bad else _note(*each)
-        for bad, *each in zip(failed, found["zero"], found["target"], strict=False)
-    ]
+    targets = found["target"].reshape(len(found["target"]), -1)
+    notes = ["" if failed[row] else _note(found["zero"][row], targets[row]) for row in range(count)]
     digests = [np.frombuffer(each.digest or bytes(32), np.uint8) for each in records]
     rows: dict[str, Any] = {
         "path": [each.path for each in records],
