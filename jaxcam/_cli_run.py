@@ -24,8 +24,13 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     "--target",
     multiple=True,
     metavar="CLASS",
-    help="Number or name of a class, top-K, or label: what the data set says of each record. Classes may be "
-    "repeated.  [default: top-1]",
+    help="Number or name of a class, top-K, predicted (which is top-1), or label: what the data set says of each "
+    "record. Classes may be repeated.  [default: top-1]",
+)
+@click.option(
+    "--target-from",
+    metavar="SOURCE",
+    help="As for evaluate: label or predicted, the same as --target with that.",
 )
 @click.option(
     "--out",

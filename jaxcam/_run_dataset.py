@@ -42,6 +42,7 @@ def prepare(
     method: str,
     option: Sequence[str],
     target: Sequence[str],
+    target_from: str | None,
     labels: Path | None,
     dtype: str,
     devices: int | None,
@@ -54,6 +55,7 @@ def prepare(
     """
     layer = layer or models.default_layer(model)
     choose("method", method, METHODS, show=99)
+    target = _target_from(target_from, target)
     chosen = dict(parse_option(METHODS[method], text) for text in option)
     source = datasets.open(dataset, boxes=False)
     opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
@@ -154,12 +156,27 @@ def _damage(found: Status) -> str:
 
 
 def _targets(texts: Sequence[str], names: Labels) -> Any:
-    if "label" not in texts:
+    texts = ["top-1" if text.strip().casefold() == "predicted" else text for text in texts]
+    if "label" not in [text.strip().casefold() for text in texts]:
         parsed = parse_targets(texts, names)
         return list(parsed) if isinstance(parsed, list) else parsed
     if len(texts) > 1:
         raise ValueError("target label stands alone: leave the other targets out")
     return "label"
+
+
+def _target_from(word: str | None, target: Sequence[str]) -> Sequence[str]:
+    """`--target-from` as `jaxcam evaluate` has it, of which a data set has its own labels and the prediction."""
+    if word is None:
+        return target
+    if target:
+        raise ValueError("pass --target or --target-from, not both")
+    if word not in ("label", "predicted"):
+        raise ValueError(
+            f"--target-from {word!r}: of a data set, label or predicted. Its labels come with it: from folders of "
+            "classes, a manifest's column `target` or an array's labels"
+        )
+    return [word]
 
 
 def _devices(count: int | None) -> list[Device] | None:

@@ -124,17 +124,11 @@ def _walk(root: Path, *, recursive: bool) -> Iterator[tuple[str, list[str]]]:
         inside = []
         for each in sorted((each for each in folders if not each.startswith(".")), key=natural):
             path = os.path.join(here, each)
-            linked = os.path.islink(path)
-            if linked:
+            number, twice = _identity(path), False
+            if os.path.islink(path):
                 below = _real_folders(root) if below is None else below
-            number = _identity(path)
-            if (
-                number in walked
-                or (linked and (number in below or _leads_back(here, path)))
-                or is_systems(path)
-            ):
-                continue
-            if recursive:
+                twice = number in below or _leads_back(here, path)
+            if recursive and not twice and number not in walked and not is_systems(path):
                 walked.add(number)
                 inside.append(each)
         folders[:] = inside

@@ -23,7 +23,9 @@ def sweep(location: str, mine: Callable[[str], bool]) -> int:
     process holds stays.
     """
     folder = folder_of(location)
-    there = [] if folder is None else list(folder.rglob(f"*{_LOCK}"))  # buckets have none
+    if folder is None:  # a bucket has none
+        return 0
+    there = list(folder.rglob(f"*{_LOCK}"))
     ours = [path for path in there if mine(path.relative_to(folder).as_posix().removesuffix(_LOCK))]
     return sum(map(_remove, ours))
 
