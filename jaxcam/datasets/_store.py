@@ -76,7 +76,8 @@ class Store:
 
     def check_there(self) -> None:
         """Raises OSError where the store was removed, or another was put in its place, since it was opened."""
-        if self.kv.read(GROUP).result().value != self._group:
+        text = self.kv.read(GROUP).result().value
+        if text != self._group and _attributes(text) != self.attributes:  # others may add to the group
             raise OSError(
                 errno.ENOENT, "the store was removed or replaced while the run was writing", self.location
             )
@@ -243,6 +244,14 @@ def _describe(column: Column, *, records: int, batch: int) -> dict[str, Any]:
         "dimension_names": ["record", *column.axes],
         "attributes": {},
     }
+
+
+def _attributes(text: bytes) -> Any:
+    """How a store was made, by the text of its group; None where that is none."""
+    try:
+        return json.loads(text)["attributes"]["jaxcam"]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _describes(text: bytes, about: Mapping[str, Any]) -> bool:

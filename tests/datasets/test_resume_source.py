@@ -116,6 +116,19 @@ def test_a_store_that_is_removed_ends_the_run(tmp_path):
         run(pictures(40), out, listeners=[remove])
 
 
+def test_others_may_add_to_the_group_while_a_run_writes(tmp_path):
+    out = tmp_path / "a"
+
+    def add(event):
+        if event["event"] == "batch":
+            group = json.loads((out / "zarr.json").read_text())
+            group["attributes"]["note"] = "ours"
+            (tmp_path / "new").write_text(json.dumps(group))
+            (tmp_path / "new").replace(out / "zarr.json")
+
+    assert run(pictures(8), out, listeners=[add]).done == 8
+
+
 def test_batches_that_are_gone_at_the_end_are_missed(tmp_path):
     out = tmp_path / "a"
 
