@@ -11,8 +11,9 @@ import tensorstore as ts
 from .._errors import unknown
 from . import _strings
 from ._damage import missing, named
+from ._layout import written
 from ._location import folder_of
-from ._store import keyvalues, written
+from ._store import keyvalues
 
 
 class Reader:

@@ -20,6 +20,7 @@ from . import _strings
 from ._columns import STATUS, Column
 from ._damage import named
 from ._errors import cannot_write
+from ._layout import describe, describes, open_array, written
 from ._location import folder_of
 
 GROUP = "zarr.json"
@@ -45,8 +46,8 @@ class Store:
         self.records: int = self._layout[STATUS]["shape"][0]
         self.batch: int = self._layout[STATUS]["chunk_grid"]["configuration"]["chunk_shape"][0]
         numbers = {name: about for name, about in self._layout.items() if not self._is_text(name)}
-        self._arrays = {name: _open_array(kv, name, about) for name, about in numbers.items()}
-        self._strict = {name: _open_array(kv, name, about, strict=True) for name, about in numbers.items()}
+        self._arrays = {name: open_array(kv, name, about) for name, about in numbers.items()}
+        self._strict = {name: open_array(kv, name, about, strict=True) for name, about in numbers.items()}
 
     @property
     def batches(self) -> int:
@@ -101,7 +102,7 @@ class Store:
             writing = [
                 self.kv.write(f"{name}/{GROUP}", json.dumps(self._layout[name]).encode())
                 for name, found in reading.items()
-                if not _describes(found.result().value, self._layout[name])
+                if not describes(found.result().value, self._layout[name])
             ]
             for each in writing:
                 each.result()
@@ -163,7 +164,7 @@ def create(
     Raises OSError where it cannot be written.
     """
     kv = keyvalues(location)
-    layout = {each.name: _describe(each, records=records, batch=batch) for each in columns}
+    layout = {each.name: describe(each, records=records, batch=batch) for each in columns}
     group = {
         "zarr_format": 3,
         "node_type": "group",
@@ -213,68 +214,9 @@ def keyvalues(location: str | Path) -> ts.KvStore:
     return ts.KvStore.open(text.rstrip("/") + "/").result()
 
 
-def written(kv: ts.KvStore, name: str) -> set[int]:
-    """The numbers of the chunks of an array, along its axis of records."""
-    prefix = f"{name}/c/"
-    keys = kv.list(ts.KvStore.KeyRange(prefix, f"{name}/c0")).result()
-    numbers = (key.decode("utf-8", "replace").removeprefix(prefix).partition("/")[0] for key in keys)
-    return {int(number) for number in numbers if number.isdecimal()}
-
-
-def _describe(column: Column, *, records: int, batch: int) -> dict[str, Any]:
-    """The metadata of an array."""
-    if column.dtype == "string":
-        return _strings.metadata(records=records, chunk=batch)
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": [records, *column.shape],
-        "data_type": column.dtype,
-        "chunk_grid": {
-            "name": "regular",
-            "configuration": {"chunk_shape": [batch, *column.shape]},
-        },
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": column.fill,
-        "codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
-            {"name": "crc32c"},
-        ],
-        "dimension_names": ["record", *column.axes],
-        "attributes": {},
-    }
-
-
 def _attributes(text: bytes) -> Any:
     """How a store was made, by the text of its group; None where that is none."""
     try:
         return json.loads(text)["attributes"]["jaxcam"]
     except (ValueError, LookupError, TypeError):
         return None
-
-
-def _describes(text: bytes, about: Mapping[str, Any]) -> bool:
-    """Whether an array's own metadata says what the group says of it; its attributes are for others to add to."""
-    try:
-        there = json.loads(text)
-    except ValueError:
-        return False
-    return isinstance(there, dict) and all(
-        there.get(key) == about[key] for key in about if key != "attributes"
-    )
-
-
-def _open_array(
-    kv: ts.KvStore, name: str, about: Mapping[str, Any], *, strict: bool = False
-) -> ts.TensorStore:
-    """An array of numbers by the group's metadata; `strict`: a chunk that is not there is an error, no fill value."""
-    spec = {
-        "driver": "zarr3",
-        "kvstore": (kv / f"{name}/").spec().to_json(),
-        "metadata": {key: value for key, value in about.items() if key != "attributes"},
-        "store_data_equal_to_fill_value": True,  # a file for every chunk: what is missing is not done
-        "fill_missing_data_reads": not strict,
-        "context": {"cache_pool": {"total_bytes_limit": 0}},
-    }
-    return ts.open(spec, open=True, assume_metadata=True).result()
