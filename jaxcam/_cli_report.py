@@ -54,6 +54,5 @@ def report(stores: tuple[str, ...], out: Path, overwrite: bool, **options) -> No
         written = datasets.report(stores, out, **options)
     shown = "" if written.shown == written.records else f", {written.shown} of them shown"
     click.echo(f"{written.records} records{shown} in {written.out}: {written.size / 1e6:.1f} MB")
-    if written.pictures < written.shown:
-        missing = written.shown - written.pictures
-        click.echo(f"{missing} without their picture: --pictures says where pictures are now", err=True)
+    if written.lost:
+        click.echo(f"{written.lost} without their picture: --pictures says where pictures are now", err=True)

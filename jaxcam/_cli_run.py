@@ -25,8 +25,13 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     "--target",
     multiple=True,
     metavar="CLASS",
-    help="Number or name of a class, top-K, or label: what the data set says of each record. Classes may be "
-    "repeated.  [default: top-1]",
+    help="Number or name of a class, top-K, predicted (which is top-1), or label: what the data set says of each "
+    "record. Classes may be repeated.  [default: top-1]",
+)
+@click.option(
+    "--target-from",
+    metavar="SOURCE",
+    help="As for evaluate: label or predicted, the same as --target with that.",
 )
 @click.option(
     "--out",
@@ -35,6 +40,11 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     help="A folder such as maps.zarr, or a bucket's URL (gs://, s3://).",
 )
 @click.option("--status", is_flag=True, help="Say how far the run into STORE is, and do nothing.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="With --status, also read every chunk and name those that are damaged or missing; then the exit code is 1.",
+)
 @click.option("--strict", is_flag=True, help="End at the first record that fails.")
 @click.option("--json", "as_json", is_flag=True, help="Events on standard output, a JSON object a line.")
 @options.labels
@@ -80,7 +90,7 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     is_flag=True,
     help="Let JAX find the processes: Cloud TPU, SLURM, Open MPI. Done by itself under srun and mpirun.",
 )
-def run(dataset: Path | None, out: str, status: bool, as_json: bool, **given: Any) -> None:
+def run(dataset: Path | None, out: str, status: bool, verify: bool, as_json: bool, **given: Any) -> None:
     """Explain a whole DATASET into a zarr v3 store, resumable, on every device.
 
     DATASET is a folder of pictures (class folders are understood), a manifest (.csv, .tsv, .jsonl, .parquet), arrays
@@ -90,8 +100,9 @@ def run(dataset: Path | None, out: str, status: bool, as_json: bool, **given: An
     argument is wrong, and 130 or 143 after Ctrl-C or SIGTERM, when what was in flight is written.
     """
     if status:
-        _show_status(out, as_json)
-        return
+        sys.exit(_show_status(out, as_json, verify=verify))
+    if verify:
+        raise Mistake("--verify goes with --status")
     if dataset is None or given["model"] is None or given["weights"] is None:
         raise Mistake("DATASET, --model and --weights are needed, unless it is for --status")
     try:
@@ -116,14 +127,15 @@ def _explain(dataset: Path, out: str, as_json: bool, **given: Any) -> int:
     return _run_dataset.carry_out(job, as_json=as_json)
 
 
-def _show_status(out: str, as_json: bool) -> None:
+def _show_status(out: str, as_json: bool, *, verify: bool) -> int:
     with told():
         from . import datasets
 
-        found = datasets.status(out)
+        found = datasets.status(out, verify=verify)
     if as_json:
         click.echo(jsonlib.dumps(found._asdict()))
     else:
         from . import _run_dataset
 
         click.echo(_run_dataset.describe_status(found))
+    return 1 if found.damaged else 0

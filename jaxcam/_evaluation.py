@@ -190,7 +190,7 @@ def _rows(
             np.where(finite[:, None, None], maps, np.zeros_like(maps)),
             metrics=metrics,
             steps=protocol.steps,
-            key=jax.random.fold_in(jax.random.key(protocol.seed), batch.numbers[0]),
+            key=_keys(jax.random.key(protocol.seed), batch.numbers),
             boxes=batch.boxes,
             tolerance=TOLERANCE * subject.preprocess.size,
             method=method,
@@ -230,8 +230,14 @@ def _forward(probe: Probe, images: jax.Array) -> jax.Array:
 @functools.partial(jax.jit, static_argnums=2)
 def _floors(key: jax.Array, numbers: jax.Array, size: tuple[int, int]) -> list[jax.Array]:
     """Each picture's own, whatever the batch."""
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(numbers)
+    keys = _keys(key, numbers)
     return jax.vmap(lambda key: [floors(1, size, key=key)[name][0] for name in FLOORS])(keys)
+
+
+@jax.jit
+def _keys(key: jax.Array, numbers: jax.Array) -> jax.Array:
+    """Each picture's own, whatever the batch."""
+    return jax.vmap(functools.partial(jax.random.fold_in, key))(numbers)
 
 
 def _likeliest(output: np.ndarray, case: Case) -> int:

@@ -15,7 +15,10 @@ from PIL import Image, UnidentifiedImageError
 
 from .models._preprocess import Preprocess
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm"),
+)
 
 
 class Found(NamedTuple):

@@ -20,6 +20,7 @@ from ._labels import Labels, labels_for, parse_targets
 from ._opened_model import open_model
 from ._terminal import console
 from .datasets._columns import FAILED, STATUS
+from .datasets._damage import Damage
 from .datasets._meter import Event, Summary
 from .datasets._program import Device
 from .datasets._progress import duration, printable, shown
@@ -27,6 +28,7 @@ from .datasets._status import Status
 from .methods import METHODS
 
 SHOWN = 3  # failures told again in the last line
+DAMAGED = 20  # chunks that are named
 
 
 def prepare(
@@ -40,6 +42,7 @@ def prepare(
     method: str,
     option: Sequence[str],
     target: Sequence[str],
+    target_from: str | None,
     labels: Path | None,
     dtype: str,
     devices: int | None,
@@ -52,8 +55,9 @@ def prepare(
     """
     layer = chosen_layer(model, layer)
     choose("method", method, METHODS, show=99)
+    target = _target_from(target_from, target)
     chosen = method_options(method, option)
-    source = datasets.open(dataset)
+    source = datasets.open(dataset, boxes=False)
     opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
     names = labels_for(model, opened.classes, path=labels)
     checkpoint = describe_weights(opened.weights)
@@ -117,6 +121,8 @@ def describe(summary: Summary) -> str:
     text = (
         f"{summary.records:,} records in {summary.out}: {summary.done:,} explained, {summary.failed:,} failed"
     )
+    if summary.noted:
+        text += f", {summary.noted:,} of them with a map that is zero everywhere (array `note`)"
     if not summary.computed:
         return f"{text}; nothing was left to do"
     limit = "the device is" if summary.limit == "device" else f"{summary.limit} is"
@@ -136,17 +142,41 @@ def describe_status(found: Status) -> str:
     idle = "no process is running" + ("; the same command goes on" if found.left else "")
     return (
         f"{found.out}: {found.done:,} of {found.records:,} explained, {found.failed:,} failed, "
-        f"{found.left:,} left{rate}{left}\n{'running: ' + who if who else idle}"
+        f"{found.left:,} left{rate}{left}\n{'running: ' + who if who else idle}{_damage(found)}"
     )
 
 
+def _damage(found: Status) -> str:
+    if found.damaged is None:
+        return ""
+    lines = [Damage(**each) for each in found.damaged]
+    named = [f"\n{each}. {each.remedy}" for each in lines[:DAMAGED]]
+    more = [f"\nand {len(lines) - DAMAGED} chunks more"] * (len(lines) > DAMAGED)
+    return "".join([*named, *more]) or "\nevery chunk was read, and none is damaged or missing"
+
+
 def _targets(texts: Sequence[str], names: Labels) -> Any:
-    if "label" not in texts:
+    texts = ["top-1" if text.strip().casefold() == "predicted" else text for text in texts]
+    if "label" not in [text.strip().casefold() for text in texts]:
         parsed = parse_targets(texts, names)
         return list(parsed) if isinstance(parsed, list) else parsed
     if len(texts) > 1:
         raise ValueError("target label stands alone: leave the other targets out")
     return "label"
+
+
+def _target_from(word: str | None, target: Sequence[str]) -> Sequence[str]:
+    """`--target-from` as `jaxcam evaluate` has it, of which a data set has its own labels and the prediction."""
+    if word is None:
+        return target
+    if target:
+        raise ValueError("pass --target or --target-from, not both")
+    if word not in ("label", "predicted"):
+        raise ValueError(
+            f"--target-from {word!r}: of a data set, label or predicted. Its labels come with it: from folders of "
+            "classes, a manifest's column `target` or an array's labels"
+        )
+    return [word]
 
 
 def _devices(count: int | None) -> list[Device] | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ._folder import size_of
+from ._files import check_file, size_of
 from ._items import record_of
 from ._record import Guarded, Record
 
@@ -33,6 +33,8 @@ class ArrayRecord(Guarded):
             raise ImportError(
                 "ArrayRecord files are read by the package array_record: pip install 'jaxcam[data]'"
             ) from error
+        for path in paths:
+            check_file(path)
         self.location, self._paths, self._decode = str(location), [str(path) for path in paths], decode
         try:
             self._records = ArrayRecordDataSource(self._paths)
@@ -51,6 +53,9 @@ class ArrayRecord(Guarded):
     def read(self, i: int) -> Record:
         encoded = self._records[i]
         return record_of(encoded if self._decode is None else self._decode(encoded), self.name(i))
+
+    def digest(self, i: int) -> bytes:
+        return super().digest(i) if self._decode else hashlib.sha256(self._records[i]).digest()
 
     def fingerprint(self) -> str:
         files = [f"{Path(path).name} {size_of(path)}" for path in self._paths]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import unknown
+from ._files import check_file
 from ._items import as_label, is_float, record_of
 from ._record import Guarded, Record
 
@@ -52,6 +53,14 @@ class Arrays(Guarded):
         picture = np.asarray(self.pictures[i])
         return record_of((picture, None if self._labels is None else self._labels[i]), self.name(i))
 
+    def digest(self, i: int) -> bytes:
+        return hashlib.sha256(np.ascontiguousarray(self.pictures[i]).tobytes()).digest()
+
+    def labels(self) -> list[int | None]:
+        if self._labels is None:
+            return [None] * len(self)
+        return [None if each == -1 else each for each in self._labels.tolist()]
+
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"{self._called} {self.shape} {self.dtype}".encode())
         for i in (0, len(self) // 2, len(self) - 1):  # three stand for all
@@ -82,6 +91,7 @@ def read_labels(labels: Any) -> Any:
 
 
 def _load(path: Path, **options: Any) -> Any:
+    check_file(path)
     try:
         return np.load(path, allow_pickle=False, **options)
     except (ValueError, EOFError) as error:

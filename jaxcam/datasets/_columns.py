@@ -61,5 +61,6 @@ def columns(
         Column("path", "string", fill=""),
         Column("digest", "uint8", (32,), ("byte",), 0),
         Column("error", "string", fill=""),
+        Column("note", "string", fill=""),
         Column(STATUS, "uint8", (), (), LEFT),
     )

@@ -8,6 +8,7 @@ from PIL import Image
 
 from .._pictures import why_absent, why_unreadable
 from ..models._preprocess import upright_rgb
+from ._files import is_systems
 from ._record import Unreadable
 
 
@@ -34,7 +35,7 @@ def decode(encoded: bytes) -> Decoded:
 
 def decode_file(path: str) -> Decoded:
     """Raises Unreadable for a file that is not there or cannot be read, too."""
-    if absent := why_absent(path):
+    if absent := why_absent(path) or ("is a file of the operating system" if is_systems(path) else ""):
         raise Unreadable(absent)
     try:
         with open(path, "rb") as file:

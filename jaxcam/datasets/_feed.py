@@ -10,7 +10,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from ..models._preprocess import Preprocess
-from ._record import Record, Source, Unreadable
+from ._record import Record, Source, Unreadable, guarded
 
 
 class Failed(NamedTuple):
@@ -59,7 +59,7 @@ def feed(
     Raises:
         ValueError: `batch`, `workers` or `ahead` below 1.
         IndexError: a batch that does not exist, when its turn comes.
-        MemoryError, OSError: the machine is short of memory or open files.
+        OSError: the machine is short of open files or memory.
     """
     for name, value in (("batch", batch), ("workers", workers), ("ahead", ahead)):
         if value < 1:
@@ -95,13 +95,16 @@ def _feed(source, preprocess, batch, indices, crop, workers, ahead):
 
 def _fill(row: np.ndarray, i: int, source: Source, preprocess: Preprocess, crop: bool) -> Record | Failed:
     try:
-        record = source[i]
+        with guarded():
+            record = source[i]
     except Unreadable as error:
         return Failed(source.name(i), error.digest, str(error))
     try:
-        row[:] = _image(record.picture, preprocess, crop)
-    except (TypeError, ValueError) as error:
-        return Failed(record.path, record.digest, str(error))
+        with guarded():  # PIL decodes late, and its metadata later
+            row[:] = _image(record.picture, preprocess, crop)
+    except Unreadable as error:
+        refused = isinstance(error.__cause__, TypeError | ValueError)  # by `preprocess`, in words of its own
+        return Failed(record.path, record.digest, str(error.__cause__ if refused else error))
     return record._replace(picture=None)
 
 

@@ -36,6 +36,7 @@ def describe(
     made = {
         **more,
         "parameters": digest_of(probe),
+        "probe": describe_probe(probe),
         "method": getattr(plan.method, "__name__", repr(plan.method)),
         "options": {name: plain(value) for name, value in sorted([*plan.options, *plan.arrays.items()])},
         "target": describe_targets(plan.targets),
@@ -71,7 +72,9 @@ def versions() -> dict[str, str]:
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """`method: 'gradcam' there, 'hirescam' now` for everything that keeps a run from going on."""
     old, new = flatten(there), flatten(now)
+    unknown = "probe." if "probe" not in there else None  # a store of before that was kept: `notes` says so
     names = [name for name in dict.fromkeys([*old, *new]) if not name.startswith(FREE)]
+    names = [name for name in names if unknown is None or not name.startswith(unknown)]
     return [
         f"{name}: {_short(old, name)} there, {_short(new, name)} now"
         for name in names
@@ -83,7 +86,8 @@ def notes(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In what a run that goes on differs from the one that began, where that may change the rounding."""
     old, new = flatten(there), flatten(now)
     names = [name for name in new if name.startswith(("versions", "platform")) and name in old]
-    return [
+    older = "the store is of an older jaxcam and does not say which layer its maps are of: taken to be "
+    return [older + now["probe"]["layer"]] * ("probe" not in there) + [
         f"begun with {name.removeprefix('versions.')} {old[name]}, now {new[name]}"
         for name in names
         if old[name] != new[name]
@@ -99,7 +103,7 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def digest_of(probe: Probe) -> str:
-    """sha256 of the parameters, and of which layer of what is probed."""
+    """sha256 of the parameters."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(probe.parameters):
         if isinstance(leaf, jax.Array | np.ndarray):
@@ -107,6 +111,25 @@ def digest_of(probe: Probe) -> str:
             digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+# What a store calls the ways to look into a model, by their classes: names that stay when classes are renamed.
+_KINDS = {"Submodule": "nnx", "Linen": "linen", "Tapped": "function", "Split": "split"}
+
+
+def describe_probe(probe: Probe) -> dict[str, Any]:
+    """What tells two probes of the same parameters apart: the library, the layer, tokens, options of the call."""
+    anatomy = probe.anatomy
+    path = getattr(anatomy, "path", None) or getattr(anatomy, "name", None) or ()
+    called = [each for each in jax.tree.leaves(probe.parameters, is_leaf=callable) if callable(each)]
+    functions = [leaf for each in called for leaf in getattr(each, "fixed", ()) if callable(leaf)]
+    return {
+        "kind": _KINDS.get(type(anatomy).__name__, type(anatomy).__name__.lower()),
+        "layer": path if isinstance(path, str) else ".".join(map(str, path)),
+        "tokens": getattr(anatomy, "tokens", None),
+        "call": {str(name): plain(value) for name, value in getattr(anatomy, "call", None) or ()},
+        "functions": [getattr(each, "__qualname__", type(each).__qualname__) for each in functions],
+    }
 
 
 def plain(value: Any) -> Any:

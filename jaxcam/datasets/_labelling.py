@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .._labels import Labels as Names
+from ._damage import spread
 from ._feed import Failed
-from ._record import Record
+from ._record import Record, Source, Unreadable, guarded
+
+LOOKED_AT = 16  # records that are read for a label, of a source that has to read them
 
 
 class Labels:
@@ -32,6 +35,36 @@ class Labels:
                     else f"no class {label}: the model has {self._classes} classes, 0 to {self._classes - 1}"
                 )
         return classes, reasons
+
+    def check(self, source: Source) -> None:
+        """Raises ValueError where labels are what is explained and no record has one; of a source that cannot say so
+        without reading, where none of some records has one."""
+        if not self._needed:
+            return
+        known = getattr(source, "labels", lambda: None)()
+        looked_at = range(len(source)) if known is not None else spread(range(len(source)), LOOKED_AT)
+        given = list(known) if known is not None else [_label_of(source, i) for i in looked_at]
+        there = [each for each in given if each is not None]
+        which = "no record" if known is not None else f"none of {len(given)} records"
+        if not there:
+            raise ValueError(
+                f"{which} of {source.location!r} names a class to explain: labels come from folders of classes, a "
+                "column `target` or labels=; or explain top-1"
+            )
+        classes = {self._translate(each) for each in dict.fromkeys(there)}
+        if not any(each is not None and 0 <= each < self._classes for each in classes):
+            raise ValueError(
+                f"{which} of {source.location!r} names a class of the model, 0 to {self._classes - 1}: the first "
+                f"names {there[0]}"
+            )
+
+
+def _label_of(source: Source, i: int) -> int | None:
+    try:
+        with guarded():
+            return source[i].label
+    except Unreadable:
+        return None
 
 
 def translation(

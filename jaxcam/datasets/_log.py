@@ -1,13 +1,15 @@
 """The log in the store: what happened, a JSON object a line."""
 
+import contextlib
 import json
 import time
 from pathlib import Path
 
 import tensorstore as ts
 
+from ._location import folder_of
 from ._meter import Event
-from ._store import Store, folder_of
+from ._store import Store
 
 _PAUSE = 30.0  # seconds between two writes of a log that cannot be appended to
 
@@ -25,7 +27,8 @@ class Log:
         self._text = ""
         self._sent = 0.0
         if self._path is None:  # a bucket has no appending: the whole log is written again, now and then
-            self._text = self._kv.read(self._key).result().value.decode("utf-8", "replace")
+            with contextlib.suppress(ValueError, OSError):
+                self._text = self._kv.read(self._key).result().value.decode("utf-8", "replace")
         elif self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
             self._append("\n")  # a line that a kill cut short
 
@@ -37,7 +40,10 @@ class Log:
         self._text += line
         if event["event"] != "batch" or time.monotonic() - self._sent > _PAUSE:
             self._sent = time.monotonic()
-            self._kv.write(self._key, self._text.encode()).result()
+            with contextlib.suppress(
+                ValueError, OSError
+            ):  # refused, for now: the next line brings this one too
+                self._kv.write(self._key, self._text.encode()).result()
 
     def _append(self, text: str) -> None:
         assert self._path is not None

@@ -11,7 +11,7 @@ from typing import Any
 from .._labels import Labels
 from ._classes import number
 from ._decode import decode_file
-from ._folder import size_of
+from ._files import digest_of_file, size_of, time_of_change
 from ._items import BOXES, TARGET, as_boxes, as_label, first
 from ._record import Boxes, Guarded, Record, as_text
 from ._tables import PATHS, READERS
@@ -31,7 +31,7 @@ class Manifest(Guarded):
 
     kind = "manifest"
 
-    def __init__(self, path: Path, *, classes: Labels | None):
+    def __init__(self, path: Path, *, classes: Labels | None, boxes: bool = True):
         self.location, self._folder = str(path), path.parent
         self._paths: list[str] = []
         self._boxes: dict[int, Boxes] = {}
@@ -43,8 +43,8 @@ class Manifest(Guarded):
                 if not isinstance(given, str) or not given:
                     raise ValueError(f"a path is text; got {given!r}")
                 target = _target(first(row, TARGET))
-                if boxes := as_boxes(_from_json(first(row, BOXES))):
-                    self._boxes[len(self._paths)] = boxes
+                if found := _boxes(first(row, BOXES), needed=boxes):
+                    self._boxes[len(self._paths)] = found
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{path}: {place}: {error}") from error
             self._paths.append(given)
@@ -73,6 +73,15 @@ class Manifest(Guarded):
         picture, digest = decode_file(self._file(i))
         return Record(picture, self.name(i), digest, self._labels[i], self._boxes.get(i, ()))
 
+    def digest(self, i: int) -> bytes:
+        return digest_of_file(self._file(i))
+
+    def changed(self, i: int) -> float:
+        return time_of_change(self._file(i))
+
+    def labels(self) -> list[int | None]:
+        return self._labels
+
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
         for i, path in enumerate(self._paths):
@@ -90,6 +99,16 @@ def _target(value: Any) -> int | str | None:
     if isinstance(value, float) and value.is_integer():  # pandas writes whole numbers with gaps so
         value = int(value)
     return as_label(value)
+
+
+def _boxes(value: Any, *, needed: bool) -> Boxes:
+    """Boxes of a row. Raises ValueError for what is none, unless they are not needed."""
+    try:
+        return as_boxes(_from_json(value))
+    except (TypeError, ValueError):
+        if needed:
+            raise
+        return ()
 
 
 def _from_json(value: Any) -> Any:

@@ -27,6 +27,7 @@ class Summary(NamedTuple):
         seconds: from the first batch to the last, without compiling.
         rate: images a second.
         busy: share of the time in which the devices had work.
+        noted: of those done, how many have a note: their maps are zero everywhere.
         limit: what would have to be faster for more images a second: "device", "decoding" or "writing"; None where
             nothing was left to do.
     """
@@ -40,6 +41,7 @@ class Summary(NamedTuple):
     rate: float
     busy: float
     limit: str | None
+    noted: int = 0
 
 
 class Meter:
@@ -51,9 +53,18 @@ class Meter:
     """
 
     def __init__(
-        self, listeners: Sequence[Listener], *, total: int, done: int, failed: int, batch: int, clock: Clock
+        self,
+        listeners: Sequence[Listener],
+        *,
+        total: int,
+        done: int,
+        failed: int,
+        noted: int,
+        batch: int,
+        clock: Clock,
     ):
         self.total, self.done, self.failed, self.batch, self.clock = total, done, failed, batch, clock
+        self.noted = noted
         self.computed = 0
         self._listeners = listeners
         self._lock = threading.RLock()
@@ -76,6 +87,7 @@ class Meter:
         with self._lock:
             self.failed += bad.size
             self.done += count - bad.size
+            self.noted += sum(map(bool, rows["note"]))
             self.computed += count
             now = time.perf_counter()
             if not self._recent:
@@ -115,4 +127,5 @@ class Meter:
             rate=round(self.computed / seconds, 2),
             busy=round(self.clock.share, 3),
             limit=self.clock.limit() if self.computed else None,
+            noted=self.noted,
         )

@@ -103,16 +103,19 @@ class Shape(NamedTuple):
 
 
 def parse_targets(given: Any) -> Top | tuple[int, ...] | None:
-    """The targets of a `Plan`: "label", "top-1", `jaxcam.top(k)`, a class or several.
+    """The targets of a `Plan`: "label", "top-1" or "predicted", `jaxcam.top(k)`, a class or several.
 
     Raises ValueError or TypeError for anything else.
     """
     if isinstance(given, Top):
         return given
     if isinstance(given, str):
-        kind, _, number = given.partition("-")
-        if given == "label":
+        word = given.strip().casefold()
+        kind, _, number = word.partition("-")
+        if word == "label":
             return None
+        if word == "predicted":
+            return Top(1)
         if kind == "top" and number.isdecimal() and int(number) > 0:
             return Top(int(number))
         raise ValueError(f"targets are 'label', 'top-1', 'top-K' or classes by number; got {given!r}")

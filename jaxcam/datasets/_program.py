@@ -32,8 +32,9 @@ def compute(
 ) -> dict[str, Array]:
     """The columns that the model gives, for images `(B, H, W, 3)` and their own classes `(B,)`.
 
-    A record's row of `finite` tells whether its output and maps are; `target`, `score`, `maps` and metrics have an
-    axis of targets, which is dropped where there is one.
+    A record's row of `problem` is the place of what is wrong with it in `REASONS`, 0 for nothing; its row of `zero`,
+    `(B, T)`, tells which maps are zero everywhere before they are made ready for display. `target`,
+    `score`, `maps` and metrics have an axis of targets, which is dropped where there is one.
     """
     if isinstance(plan.targets, Top):
         targets = plan.targets
@@ -48,8 +49,9 @@ def compute(
     chosen = jax.lax.top_k(outputs, targets.k)[1] if isinstance(targets, Top) else targets
     score = jnp.take_along_axis(outputs, chosen, axis=1)
     maps = raw if plan.stored == "raw" else display(raw, size=plan.size if plan.stored == "image" else None)
+    stored = maps.astype(plan.maps_dtype)
     found = {
-        "maps": maps.astype(plan.maps_dtype),
+        "maps": stored,
         "target": chosen.astype(jnp.int32),
         "score": score,
         "probability": jnp.exp(score - jax.nn.logsumexp(outputs, axis=1, keepdims=True)),
@@ -60,9 +62,10 @@ def compute(
         found = {name: value[:, 0] for name, value in found.items()}
     if plan.logits:
         found["logits"] = outputs
-    finite = jnp.isfinite(outputs).all(axis=1) & jnp.isfinite(raw).all(axis=(1, 2, 3))
+    good = [jnp.isfinite(each).all(axis=tuple(range(1, each.ndim))) for each in (outputs, raw, maps, stored)]
+    problem = jnp.select([~good[0], ~(good[1] & good[2]), ~good[3]], [1, 2, 3], 0).astype(jnp.int32)
     top = {"predicted": top_class[:, 0], "top_class": top_class, "top_logit": top_logit}
-    return found | top | {"finite": finite}
+    return found | top | {"problem": problem, "zero": (raw == 0).all(axis=(2, 3))}
 
 
 def _measured(plan: Plan, probe: Probe, images: Array, targets: Array, raw: Array) -> dict[str, Array]:

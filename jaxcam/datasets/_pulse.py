@@ -1,6 +1,7 @@
-"""A sign of life in the store, `alive-<process>.json`: so that a second run knows of the first. It locks nothing.
+"""A sign of life in the store, `alive-<process>.json`: so that a second run knows of the first.
 
-Two runs that start in the same instant would both go on, and write the same bytes twice: a waste, and no harm.
+The first sign is written only where no living process has one, so that of two runs that start in the same instant one
+goes on. A run that is killed leaves its sign, which means nothing a minute later.
 """
 
 import contextlib
@@ -12,30 +13,28 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import tensorstore as ts
 
 BEAT = 10.0  # seconds between signs
-DEAD = 60.0  # seconds without one
+DEAD = 50.0  # seconds without one
+AHEAD = 10.0  # seconds by which the clock of another host may be ahead: no sign holds for longer than DEAD + AHEAD
 
 
 @contextmanager
-def pulse(kv: ts.KvStore, process: int, processes: int) -> Iterator[None]:
-    """Gives signs of life until the block ends."""
+def pulse(kv: ts.KvStore, location: str, process: int, processes: int) -> Iterator[None]:
+    """Gives signs of life until the block ends.
+
+    Raises ValueError where another run has this process's share, or a part of it.
+    """
     key, over = f"alive-{process}.json", threading.Event()
+    _claim(kv, key, location, process, processes)
 
     def beat() -> None:
-        while True:
-            sign = {
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "time": time.time(),
-                "processes": processes,
-            }
-            _quietly(kv, key, json.dumps(sign).encode())
-            if over.wait(BEAT):
-                return
+        while not over.wait(BEAT):
+            _quietly(kv, key, _sign(processes))
 
     thread = threading.Thread(target=beat, name="pulse", daemon=True)
     thread.start()
@@ -51,45 +50,90 @@ def living(kv: ts.KvStore) -> dict[int, dict[str, Any]]:
     """The signs of the processes that are alive, by number: pid, host, time of the last sign, and of how many."""
     signs = {}
     for key in kv.list(ts.KvStore.KeyRange("alive-", "alive.")).result():
-        found = re.fullmatch(r"alive-(\d+)\.json", key.decode())
-        sign = _read(kv, key) if found else None
+        found = re.fullmatch(r"alive-(\d+)\.json", key.decode("utf-8", "replace"))
+        sign = _parsed(kv.read(key).result().value) if found else None
         if found and sign and _is_alive(sign):
             signs[int(found[1])] = sign
     return signs
 
 
-def check_alone(kv: ts.KvStore, location: str, process: int, processes: int) -> None:
-    """Raises ValueError where another run has this process's share, or a part of it."""
+def _claim(kv: ts.KvStore, key: str, location: str, process: int, processes: int) -> None:
+    """The first sign of this process. Raises ValueError where another run lives."""
+    there = kv.read(key).result()
+    _check_alone(kv, location, process, processes)
+    try:
+        made = kv.write(key, _sign(processes), if_equal=there.stamp.generation).result()
+    except ValueError:  # a full disk: the run itself says so when it writes a batch
+        return
+    if not made.generation:  # another process wrote it since
+        _check_alone(kv, location, process, processes)
+        raise ValueError(f"another run has just begun to write to {location!r}")
+    try:
+        _check_alone(kv, location, process, processes)  # of another number, which came at the same moment
+    except ValueError:
+        _quietly(kv, key, None)
+        raise
+
+
+def _check_alone(kv: ts.KvStore, location: str, process: int, processes: int) -> None:
     for number, sign in living(kv).items():
         if (sign["pid"], sign["host"]) == (os.getpid(), socket.gethostname()):
             continue  # of before a restart: in a container every run has the same number and host
         if number == process or sign["processes"] != processes:
-            wait = max(1, round(DEAD - (time.time() - sign["time"])))
+            wait = max(1, round(sign["time"] + DEAD - time.time()))
             raise ValueError(
                 f"another run is writing to {location!r}: process {sign['pid']} on {sign['host']} is number "
                 f"{number} of {sign['processes']}; if it was killed, wait {wait} s"
             )
 
 
+def _sign(processes: int) -> bytes:
+    sign = {
+        "pid": os.getpid(),
+        "began": _began(os.getpid()),
+        "host": socket.gethostname(),
+        "time": time.time(),
+        "processes": processes,
+    }
+    return json.dumps(sign).encode()
+
+
 def _is_alive(sign: dict[str, Any]) -> bool:
-    if time.time() - sign["time"] > DEAD:
+    if not -AHEAD <= time.time() - sign["time"] <= DEAD:
         return False
-    if sign["host"] != socket.gethostname():
+    return sign["host"] != socket.gethostname() or _runs(sign["pid"], sign.get("began"))
+
+
+def _runs(pid: int, began: str | None) -> bool:
+    """Whether a process of this host still runs, as far as can be seen: its number may be another's by now."""
+    if os.name != "posix":  # on Windows os.kill ends the process that it asks about
         return True
     try:
-        os.kill(sign["pid"], 0)
-    except ProcessLookupError:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return began is None or _began(pid) in (None, began)
 
 
-def _read(kv: ts.KvStore, key: bytes) -> dict[str, Any] | None:
+def _began(pid: int) -> str | None:
+    """When a process began, in the system's clock ticks; None where the system does not say."""
     try:
-        return json.loads(kv.read(key).result().value)
-    except ValueError:  # gone, or cut short by a full disk
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
         return None
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """A sign; None for one that is gone, was cut short by a full disk, or is of something else."""
+    try:
+        sign = json.loads(text)
+    except ValueError:
+        return None
+    kinds = {"pid": int, "host": str, "time": int | float, "processes": int}
+    fine = isinstance(sign, dict) and all(isinstance(sign.get(key), kind) for key, kind in kinds.items())
+    return sign if fine else None
 
 
 def _quietly(kv: ts.KvStore, key: str, value: bytes | None) -> None:

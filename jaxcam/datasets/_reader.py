@@ -10,7 +10,10 @@ import tensorstore as ts
 
 from .._errors import unknown
 from . import _strings
-from ._store import folder_of, keyvalues
+from ._damage import missing, named
+from ._layout import written
+from ._location import folder_of
+from ._store import keyvalues
 
 
 class Reader:
@@ -20,6 +23,7 @@ class Reader:
         location: folder or URL of the store.
         about: what the run was: model, weights, layer, method, options, classes, source.
         arrays: names of all arrays.
+        names: of those that the run wrote, a chunk of each for every batch that is done.
 
     Raises:
         FileNotFoundError: nothing there.
@@ -36,6 +40,7 @@ class Reader:
         if not isinstance(self.about, dict):
             raise ValueError(f"{self.location!r} is no store of maps: its attributes do not name jaxcam")
         self.arrays = tuple(sorted(self._names(group)))
+        self.names = tuple((group.get("consolidated_metadata") or {}).get("metadata") or ())
         for name in ("maps", "status", "path"):
             self._demand(name)
         self._open: dict[str, Any] = {}
@@ -57,6 +62,15 @@ class Reader:
             self._open[name] = ts.open(spec, read=True, open=True).result()
         return self._open[name]
 
+    def written(self, name: str) -> set[int]:
+        """The numbers of the batches of which an array has a chunk."""
+        return written(self._files, name)
+
+    def check_written(self) -> None:
+        """Raises ValueError where a batch is done and a chunk of it is not there."""
+        if self.names and (gone := next(missing(self, self.written("status")), None)):
+            raise ValueError(gone.in_words(self.location))
+
     def dtype(self, name: str) -> str:
         """An array's type, by zarr's name for it, such as `float32` or `string`."""
         about = self._json(f"{name}/zarr.json") or {}
@@ -65,18 +79,20 @@ class Reader:
     def read(self, name: str, rows: slice | None = None) -> np.ndarray:
         """Rows of an array of numbers, all by default; what is not written yet is its fill value."""
         array = self.array(name)
-        return np.asarray((array if rows is None else array[rows]).read().result())
+        with named(self.location, name):
+            return np.asarray((array if rows is None else array[rows]).read().result())
 
     def text(self, name: str) -> list[str]:
         """An array of strings, whole; "" where nothing is written yet."""
         self._demand(name)
         about = self._json(f"{name}/zarr.json") or {}
-        codecs = [each["name"] for each in about["codecs"]]
-        if about["data_type"] != "string" or codecs != ["vlen-utf8"]:
+        if not _strings.is_text(about):
+            codecs = [each["name"] for each in about["codecs"]]
             raise ValueError(f"{name!r} in {self.location!r} is no array of plain strings: {codecs}")
         count = about["shape"][0]
         size = about["chunk_grid"]["configuration"]["chunk_shape"][0]
-        return _strings.read(self._files, name, range(-(-count // size)), size)[:count]
+        with named(self.location, name):
+            return _strings.read(self._files, name, range(-(-count // size)), about)[:count]
 
     @cached_property
     def paths(self) -> list[str]:

@@ -4,6 +4,8 @@ import abc
 import errno
 import operator
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -87,14 +89,30 @@ class Guarded(abc.ABC):
         i = operator.index(i)
         if not 0 <= i < len(self):
             raise IndexError(f"no record {i}: there are {len(self)}")
-        try:
+        with guarded():
             return self.read(i)
-        except (Unreadable, MemoryError):
+
+    def digest(self, i: int) -> bytes:
+        """The digest that record `i` would have, without decoding it where that can be; raises as `[i]`."""
+        return self[i].digest
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Whatever reading or decoding a record raises becomes Unreadable, with that for a reason: one record ends no run.
+
+    Raises OSError where the machine is short of open files or of memory.
+    """
+    try:
+        yield
+    except Unreadable:
+        raise
+    except MemoryError as error:
+        raise Unreadable("needs more memory than there is") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
             raise
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in _SHORTAGES:
-                raise
-            raise Unreadable(f"{type(error).__name__}: {error}".strip().splitlines()[0]) from error
+        raise Unreadable(f"{type(error).__name__}: {error}".strip().splitlines()[0]) from error
 
 
 def as_text(path: str) -> str:

@@ -28,7 +28,9 @@ class Written(NamedTuple):
     Attributes:
         records: all that the stores name, each picture once.
         shown: how many of them the page shows as pictures; its figures cover all.
-        pictures: those among them whose picture was found.
+        pictures: those among them that are shown with their picture.
+        lost: those whose picture was not found; one that failed in the run, whose picture may never have been one, is
+            not counted.
         size: of the file, in bytes.
     """
 
@@ -37,6 +39,7 @@ class Written(NamedTuple):
     shown: int
     pictures: int
     size: int
+    lost: int = 0
 
 
 def report(
@@ -101,7 +104,7 @@ def report(
         blocks = Blocks(scans, table, [Pictures(each, root=root) for each in opened])
         _write(file, about, blocks, room)
         size = file.tell()
-    return Written(out, records, len(paths), blocks.pictures, size)
+    return Written(out, records, len(paths), blocks.pictures, size, blocks.lost)
 
 
 def _write(file: IO[bytes], about: dict[str, Any], blocks: Blocks, room: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ._columns import FAILED
 from ._report_data import Scan
 from ._report_pictures import Pictures, Seen
 
@@ -46,6 +47,7 @@ class Blocks:
         self._scans, self._table, self._sources = scans, table, pictures
         self._tops = [_tops(each) for each in scans]
         self.pictures = 0  # how many are in the blocks that were written
+        self.lost = 0  # how many were not found, of records that did not fail
 
     def write(self, room: int) -> Iterator[list]:
         """Blocks of entries: picture (WebP, base64), note, maps of each store, likely classes of each store.
@@ -89,6 +91,9 @@ class Blocks:
                     made = encoded
                     break
         self.pictures += sum(each is not None for each in made)
+        self.lost += sum(
+            each.view is None and not self._failed(record) for each, record in zip(seen, records, strict=True)
+        )
         notes = [
             each.note or ("" if picture or each.view is None else "left out: beyond the report's budget")
             for each, picture in zip(seen, made, strict=True)
@@ -108,6 +113,11 @@ class Blocks:
                 return seen
             first = first or seen
         return first or Seen(None)
+
+    def _failed(self, record: int) -> bool:
+        """Whether the record failed in every store that has it."""
+        rows = zip(self._scans, self._table[:, record].tolist(), strict=True)
+        return {int(scan.columns["status"][row]) for scan, row in rows if row >= 0} == {FAILED}
 
     def _entry(self, record: int) -> list:
         rows = self._table[:, record].tolist()

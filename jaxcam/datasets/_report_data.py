@@ -91,6 +91,7 @@ def scan(store: Reader, *, keep: Collection[int], edge: int) -> Scan:
         keep: rows whose maps are kept.
         edge: longest side of the maps that are kept and of the mean maps.
     """
+    store.check_written()
     columns = {"status": store.read("status")}
     for name in ("target", "score", "probability"):
         columns[name] = _two(store.read(name))

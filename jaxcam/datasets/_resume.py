@@ -10,7 +10,7 @@ import tensorstore as ts
 from ._columns import Column
 from ._identity import differences
 from ._leftovers import sweep
-from ._store import Store, create, keyvalues, open_store
+from ._store import GROUP, Store, create, keyvalues, open_store
 
 WAIT = 300.0  # seconds for which the other processes wait for the first to create the store
 
@@ -26,37 +26,45 @@ def open_or_create(
 ) -> Store:
     """The store at `location`; where there is none it is made, or with `wait` waited for.
 
+    Of several processes that come at once one makes it. All open what is there then, and compare.
+
     Raises ValueError where something else is there, or a store that was made otherwise (the differences are named),
     or where nobody makes one.
     """
     kv = keyvalues(location)
     if wait:
         _wait_for(kv, location, patience)
-    if kv.read("zarr.json").result().state != "value":
+    if not _is_there(kv):
         _check_empty(kv, location, columns)
         sweep(location, lambda name: True)
-        records = attributes["source"]["records"]
-        return create(location, columns, records=records, batch=batch, attributes=attributes)
+        create(location, columns, records=attributes["source"]["records"], batch=batch, attributes=attributes)
     store = open_store(location)
     found = differences(store.attributes, attributes)
     if found:
         raise ValueError(
             f"{location!r} was made with other settings: {'; '.join(found)}. Pass the same, or another store"
         )
+    store.write_metadata()
     return store
 
 
+def _is_there(kv: ts.KvStore) -> bool:
+    return kv.read(GROUP).result().state == "value"
+
+
 def _check_empty(kv: ts.KvStore, location: str, columns: Sequence[Column]) -> None:
-    """What a kill leaves of a store in the making may stay: the metadata of its arrays."""
+    """What a kill leaves of a store in the making may stay: the metadata of its arrays, as once was written first."""
     ours = re.compile(rf"({'|'.join(column.name for column in columns)})/zarr\.json")
-    for key in kv.list().result():
-        if not ours.fullmatch(key.decode("utf-8", "replace")):
-            raise ValueError(f"{location!r} is in use and is no store: it holds {key.decode()!r}")
+    others = [
+        name for key in kv.list().result() if not ours.fullmatch(name := key.decode("utf-8", "replace"))
+    ]
+    if others and not _is_there(kv):  # which another process may have made in the meantime
+        raise ValueError(f"{location!r} is in use and is no store: it holds {others[0]!r}")
 
 
 def _wait_for(kv: ts.KvStore, location: str, patience: float) -> None:
     until = time.monotonic() + patience
-    while kv.read("zarr.json").result().state != "value":
+    while not _is_there(kv):
         if time.monotonic() > until:
             raise ValueError(f"no store at {location!r} after {patience:.0f} s: does process 0 run?")
         time.sleep(0.2)

@@ -9,7 +9,12 @@ from ._columns import DONE, FAILED, STATUS, Column
 from ._feed import Failed
 from ._record import Record
 
-NOT_FINITE = "the model's output or the map is not finite"
+REASONS = (
+    "",
+    "the model's output is not finite",
+    "the map is not finite: the layer's activation or gradient holds NaN or infinity",
+    "the map holds values that float16 does not: keep it as float32",
+)
 
 
 def rows_of(
@@ -27,12 +32,15 @@ def rows_of(
         reasons: why records fail that could be read, by row.
     """
     count = len(records)
-    errors = [_reason(row, record, found["finite"], reasons) for row, record in enumerate(records)]
+    errors = [_reason(row, record, found["problem"], reasons) for row, record in enumerate(records)]
     failed = np.array([error != "" for error in errors])
+    targets = found["target"].reshape(len(found["target"]), -1)
+    notes = ["" if failed[row] else _note(found["zero"][row], targets[row]) for row in range(count)]
     digests = [np.frombuffer(each.digest or bytes(32), np.uint8) for each in records]
     rows: dict[str, Any] = {
         "path": [each.path for each in records],
         "error": errors,
+        "note": notes,
         "digest": np.stack(digests),
         "label": labels[:count],
         STATUS: np.where(failed, FAILED, DONE).astype(np.uint8),
@@ -45,7 +53,16 @@ def rows_of(
     return rows
 
 
-def _reason(row: int, record: Record | Failed, finite: np.ndarray, reasons: Mapping[int, str]) -> str:
+def _reason(row: int, record: Record | Failed, problem: np.ndarray, reasons: Mapping[int, str]) -> str:
     if isinstance(record, Failed):
         return record.reason or "unreadable"
-    return reasons.get(row, "") or ("" if finite[row] else NOT_FINITE)
+    return reasons.get(row, "") or REASONS[problem[row]]
+
+
+def _note(zero: np.ndarray, targets: np.ndarray) -> str:
+    """That maps are zero everywhere, of which classes."""
+    if not zero.any():
+        return ""
+    if zero.size == 1:
+        return "the map is zero everywhere: the score does not depend on the layer's map"
+    return f"the maps of these classes are zero everywhere: {', '.join(map(str, targets[zero].tolist()))}"

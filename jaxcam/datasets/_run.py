@@ -14,9 +14,11 @@ from .._explain_arguments import method_of
 from .._labels import Labels as Names
 from .._probe import Probe
 from ..models._preprocess import Preprocess
+from ._changed import check_unchanged
 from ._classes import as_labels
 from ._clock import Clock
 from ._columns import DONE, FAILED, STATUS
+from ._damage import find
 from ._feed import feed
 from ._identity import describe, notes, versions
 from ._labelling import Labels, translation
@@ -26,7 +28,8 @@ from ._loop import BadRecord, Loop
 from ._meter import Listener, Meter, Summary
 from ._plan import Plan, parse_targets, split_options
 from ._program import Device, Program
-from ._pulse import check_alone, pulse
+from ._pulse import pulse
+from ._record import Source
 from ._resume import open_or_create
 from ._signals import Stop, Stopped, listening
 from ._sources import open as open_source
@@ -63,6 +66,9 @@ def run(
     undisturbed run makes. Each batch is computed whole on one device, so neither the number of devices nor that of
     processes changes what is computed; XLA may round differently where it compiles for one device or for several.
 
+    A run that goes on compares a bounded number of records with the digests in the store, and makes a batch again
+    whose chunk is missing or, as far as it reads chunks, damaged: a note in the log says which.
+
     Args:
         source: of pictures: what `jaxcam.datasets.open` takes, or what it gives.
         probe: a layer of a model, from `jaxcam.probe`.
@@ -93,14 +99,15 @@ def run(
         A summary of this process's share.
 
     Raises:
-        ValueError: a wrong argument, a store made otherwise (with the difference), or one that another run writes.
+        ValueError: a wrong argument, a store made otherwise (with the difference), one that another run writes, a
+            record that has changed since it was explained, or targets="label" where no record has one.
         TypeError: an option that the method does not have.
         BadRecord: a record failed, with `strict`.
-        OSError: the store cannot be written, such as on a full disk; what is written stays valid.
+        OSError: the store cannot be written, such as on a full disk, or was removed; what is written stays valid.
         MemoryError: a batch does not fit into the device's memory.
         Stopped: Ctrl-C or SIGTERM; what was in flight is written. It is a KeyboardInterrupt.
     """
-    source = source if hasattr(source, "fingerprint") else open_source(source)
+    source = source if hasattr(source, "fingerprint") else open_source(source, boxes=False)
     _check_counts(len(source), batch, process, processes)
     function = method_of(method)
     plan = Plan(
@@ -124,67 +131,83 @@ def run(
     more = {**(metadata or {}), "layer_size": [shape.height, shape.width]}
     more["classes"] = None if names is None else list(names.names)
     attributes = describe(plan, probe, source, preprocess, batch=batch, crop=crop, more=more)
+    labels.check(source)
     store = open_or_create(str(out), columns, attributes, batch=batch, wait=process > 0)
-    check_alone(store.kv, store.location, process, processes)
+    with pulse(store.kv, store.location, process, processes):
+        mine = range(process, store.batches, processes)
+        remarks = notes(store.attributes, attributes) + _left_out(source) + _mend(store, mine)
+        done = store.done()
+        left = [number for number in mine if number not in done]
+        remarks += check_unchanged(store, source, [number for number in mine if number in done])
+        sweep(store.location, belongs(left, process))
+        used = list(devices or jax.local_devices())
+        clock = Clock()
+        meter = Meter([Log(store, process), *listeners], clock=clock, **standing(store, mine))
 
-    mine = range(process, store.batches, processes)
-    done = store.done()
-    left = [number for number in mine if number not in done]
-    sweep(store.location, belongs(left, process))
-    used = list(devices or jax.local_devices())
-    clock = Clock()
-    meter = Meter([Log(store, process), *listeners], clock=clock, **standing(store, mine))
+        def work(stop: Stop) -> None:
+            if strict and meter.failed:
+                raise BadRecord(f"{meter.failed} records of {store.location!r} have failed before")
+            if not left:
+                return
+            program = Program(plan, probe, used, batch=batch)
+            meter.tell("compiled", seconds=round(clock.seconds, 3))
+            clock.start()
+            batches = feed(
+                source,
+                preprocess,
+                batch=batch,
+                indices_of_batches=left,
+                crop=crop,
+                workers=workers or max(2, os.cpu_count() or 2),
+                ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
+            )
+            loop = Loop(store, columns, program, labels, report=meter.written, clock=clock, strict=strict)
+            loop.run(batches, stop)
+            if not meter.left:
+                store.check_complete(mine)
 
-    def work(stop: Stop) -> None:
-        if strict and meter.failed:
-            raise BadRecord(f"{meter.failed} records of {store.location!r} have failed before")
-        if not left:
-            return
-        program = Program(plan, probe, used, batch=batch)
-        meter.tell("compiled", seconds=round(clock.seconds, 3))
-        clock.start()
-        batches = feed(
-            source,
-            preprocess,
-            batch=batch,
-            indices_of_batches=left,
-            crop=crop,
-            workers=workers or max(2, os.cpu_count() or 2),
-            ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
-        )
-        loop = Loop(store, columns, program, labels, report=meter.written, clock=clock, strict=strict)
-        loop.run(batches, stop)
-
-    with (
-        pulse(store.kv, process, processes),
-        listening() as stop,
-        warnings.catch_warnings(),
-        within_memory(batch),
-    ):
-        warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
-        meter.tell("start", **_who(used, process, processes), **meter.now())
-        for each in notes(store.attributes, attributes):
-            meter.tell("note", text=each)
-        try:
-            work(stop)
-        except Exception as error:
-            meter.tell("error", reason=str(error), **meter.now())
-            raise
-        summary = meter.summary(store.location)
-        meter.tell("stop" if stop() else "end", **summary._asdict())
+        with listening() as stop, warnings.catch_warnings(), within_memory(batch):
+            warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
+            meter.tell("start", **_who(used, process, processes), **meter.now())
+            for each in remarks:
+                meter.tell("note", text=each)
+            try:
+                work(stop)
+            except Exception as error:
+                meter.tell("error", reason=str(error), **meter.now())
+                raise
+            summary = meter.summary(store.location)
+            meter.tell("stop" if stop() else "end", **summary._asdict())
     if stop.signal is not None and meter.left:
         raise Stopped(summary, stop.signal)
     return summary
 
 
+def _mend(store: Store, mine: range) -> list[str]:
+    """Batches with a damaged or missing chunk are no longer done; says which."""
+    done = store.done()
+    damaged = find(store, [number for number in mine if number in done])
+    for number in {each.batch for each in damaged}:
+        store.forget(number)
+    return [f"{each}: the batch is made again" for each in damaged]
+
+
+def _left_out(source: Source) -> list[str]:
+    """What the source says of files that are not read."""
+    left_out = getattr(source, "left_out", "")
+    return [left_out] if left_out else []
+
+
 def standing(store: Store, mine: range) -> dict[str, int]:
-    """How many records of these batches there are, are done and have failed."""
+    """How many records of these batches there are, are done, have failed and have a note."""
     status = store.read(STATUS)
     share = np.isin(np.arange(store.records) // store.batch, mine)
+    noted = store.read("note") != "" if "note" in store.names and (status == DONE).any() else False
     return {
         "total": int(share.sum()),
         "done": int((share & (status == DONE)).sum()),
         "failed": int((share & (status == FAILED)).sum()),
+        "noted": int((share & noted).sum()),
         "batch": store.batch,
     }
 

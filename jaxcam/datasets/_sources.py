@@ -15,6 +15,7 @@ from ._array_record import SUFFIXES as ARRAY_RECORDS
 from ._array_record import ArrayRecord
 from ._arrays import Arrays, open_npy, open_npz, read_labels
 from ._classes import as_labels
+from ._files import check_file, is_systems
 from ._folder import Folder, natural
 from ._manifest import Manifest
 from ._record import Source
@@ -28,6 +29,7 @@ class _Options(NamedTuple):
     classes: Labels | None
     labels: Any
     decode: Callable[[Any], Any] | None
+    boxes: bool
 
 
 class _Kind(NamedTuple):
@@ -41,7 +43,7 @@ class _Kind(NamedTuple):
 _FOLDER = _Kind(
     "a folder", ("recursive", "classes"), lambda p, o: Folder(p, recursive=o.recursive, classes=o.classes)
 )
-_MANIFEST = _Kind("a manifest", ("classes",), lambda p, o: Manifest(p, classes=o.classes))
+_MANIFEST = _Kind("a manifest", ("classes",), lambda p, o: Manifest(p, classes=o.classes, boxes=o.boxes))
 _NPY = _Kind("a .npy", ("labels",), lambda p, o: open_npy(p, o.labels))
 _NPZ = _Kind("a .npz", ("labels",), lambda p, o: open_npz(p, o.labels))
 _ZARR = _Kind("a zarr", ("labels",), lambda p, o: open_zarr(p, o.labels))
@@ -71,6 +73,7 @@ def open(
     classes: Labels | Sequence[str] | None = None,
     labels: Any = None,
     decode: Callable[[Any], Any] | None = None,
+    boxes: bool = True,
 ) -> Source:
     """A data set, checked as far as that takes no long work.
 
@@ -85,6 +88,7 @@ def open(
             ImageNet's classes, and other names are numbered in sorted order.
         labels: classes of an array's pictures, N whole numbers or the path of a .npy; -1 for none.
         decode: makes a picture, pair or dict of a record's bytes in ArrayRecord, or of an object's item.
+        boxes: a manifest's boxes are needed, and each has to be one; otherwise a malformed one is left out.
 
     Raises:
         ValueError: nothing there (the nearest name is given), nothing in it, an option that means nothing for it, or a
@@ -100,19 +104,22 @@ def open(
     given |= {"labels": labels is not None, "decode": decode is not None}
     for option in (name for name, value in given.items() if value and name not in kind.takes):
         raise ValueError(f"{kind.words} takes no {option}=; it takes {', '.join(kind.takes) or 'none'}")
-    return kind.open(what, _Options(recursive, as_labels(classes), read_labels(labels), decode))
+    return kind.open(what, _Options(recursive, as_labels(classes), read_labels(labels), decode, boxes))
 
 
 def _of_path(path: Path) -> _Kind:
     if not path.exists():
         raise ValueError(missing(path))
     if path.is_dir():
+        if is_systems(path):
+            raise ValueError(f"{str(path)!r} is a folder of the operating system: it holds no data set")
         return _ZARR if is_zarr(path) else _RECORDS if _shards(path) else _FOLDER
     ending = path.suffix.lower()
     if ending in PICTURES:
         raise ValueError(f"{str(path)!r} is one picture: a data set is its folder, or a file that lists it")
     if ending not in _ENDINGS:
         raise ValueError(f"{str(path)!r}: {unknown('way to read', ending, _ENDINGS)}")
+    check_file(path)
     return _ENDINGS[ending]
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorstore as ts
 
-from ._columns import DONE, FAILED, STATUS
+from ._columns import DONE, FAILED, LEFT, STATUS
+from ._damage import read_whole
 from ._log import read_log
 from ._pulse import living
 from ._store import open_store
@@ -21,6 +22,8 @@ class Status(NamedTuple):
         rate: images a second of the processes that are alive or, where none is, of the last that was; 0 if unknown.
         alive: the processes that run: number, pid, host and time of the last sign of life.
         last: what the log of each process says last: event and time.
+        damaged: chunks that are missing or damaged, though their batch is done: batch, array and reason. None where
+            they were not looked for.
     """
 
     out: str
@@ -31,15 +34,31 @@ class Status(NamedTuple):
     rate: float
     alive: list[dict[str, Any]]
     last: list[dict[str, Any]]
+    damaged: list[dict[str, Any]] | None = None
 
 
-def status(out: str | os.PathLike) -> Status:
+def status(out: str | os.PathLike, *, verify: bool = False) -> Status:
     """How far the run into the store `out` is.
 
-    Raises ValueError where there is no store.
+    Args:
+        out: the store: a folder or a URL.
+        verify: read every chunk of the batches that are done, and name those that are missing or damaged.
+
+    Raises ValueError where there is no store, and, without `verify`, where a chunk of `status` is damaged.
     """
     store = open_store(os.fspath(out))
-    found = store.read(STATUS)
+    damaged = list(read_whole(store, sorted(store.done()))) if verify else []
+    unread = {each.batch for each in damaged if each.array == STATUS}
+    found = np.concatenate(
+        [
+            np.full(min(store.batch, store.records - start), LEFT)
+            if start // store.batch in unread
+            else store.read(STATUS, start, start + store.batch)
+            for start in range(0, store.records, store.batch)
+        ]
+        if unread
+        else [store.read(STATUS)]
+    )
     done, failed = int(np.sum(found == DONE)), int(np.sum(found == FAILED))
     alive = living(store.kv)
     logs = {process: read_log(store.kv, process) for process in _processes(store.kv)}
@@ -61,6 +80,7 @@ def status(out: str | os.PathLike) -> Status:
             for process, events in sorted(logs.items())
             if events
         ],
+        damaged=[each._asdict() for each in damaged] if verify else None,
     )
 
 

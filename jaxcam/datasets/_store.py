@@ -2,20 +2,28 @@
 
 A batch of records is one chunk of every array. The chunk of `status` is written when all others are, so its presence
 is the record of what is done, and whatever kills a process leaves nothing to repair.
+
+The group's metadata is written first, and only where there is none: of two processes that create a store at once, one
+does. It holds the metadata of all arrays, from which every process that opens the store writes what is missing.
 """
 
+import errno
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import tensorstore as ts
 
 from . import _strings
 from ._columns import STATUS, Column
+from ._damage import named
 from ._errors import cannot_write
+from ._layout import describe, describes, open_array, written
+from ._location import folder_of
+
+GROUP = "zarr.json"
 
 
 class Store:
@@ -29,14 +37,17 @@ class Store:
         records, batch: how many records there are, and how many make a batch, which is one chunk.
     """
 
-    def __init__(self, location: str, kv: ts.KvStore, group: Mapping[str, Any]):
+    def __init__(self, location: str, kv: ts.KvStore, text: bytes):
+        group = json.loads(text)
         self.location, self.attributes = location, group["attributes"]["jaxcam"]
-        self.kv = kv
+        self.kv, self._group = kv, text
         self._layout = group["consolidated_metadata"]["metadata"]
         self.names = tuple(self._layout)
         self.records: int = self._layout[STATUS]["shape"][0]
         self.batch: int = self._layout[STATUS]["chunk_grid"]["configuration"]["chunk_shape"][0]
-        self._arrays = {name: _open_array(kv, name) for name in self.names if not self._is_text(name)}
+        numbers = {name: about for name, about in self._layout.items() if not self._is_text(name)}
+        self._arrays = {name: open_array(kv, name, about) for name, about in numbers.items()}
+        self._strict = {name: open_array(kv, name, about, strict=True) for name, about in numbers.items()}
 
     @property
     def batches(self) -> int:
@@ -44,27 +55,80 @@ class Store:
 
     def done(self) -> set[int]:
         """The numbers of the batches that are complete."""
-        prefix = f"{STATUS}/c/"
-        keys = self.kv.list(ts.KvStore.KeyRange(prefix, f"{STATUS}/c0")).result()
-        names = (key.decode().removeprefix(prefix) for key in keys)
-        return {int(name) for name in names if name.isdecimal()}
+        return self.written(STATUS)
+
+    def written(self, name: str) -> set[int]:
+        """The numbers of the batches of which an array has a chunk."""
+        return written(self.kv, name)
 
     def write(self, number: int, rows: Mapping[str, np.ndarray | Sequence[str]]) -> None:
         """Writes a batch: for every array its rows, `batch` of them, or fewer at the data set's end.
 
         Returns when all is written, `status` last.
 
-        Raises OSError where it cannot be written; what was written before stays valid.
+        Raises OSError where it cannot be written, or where the store is gone; what was written before stays valid.
         """
         with cannot_write(self.location):
             writing = [self._write(name, number, rows[name]) for name in self.names if name != STATUS]
             for each in writing:
                 each.result()
+            self.check_there()
             self._write(STATUS, number, rows[STATUS]).result()
+
+    def check_there(self) -> None:
+        """Raises OSError where the store was removed, or another was put in its place, since it was opened."""
+        text = self.kv.read(GROUP).result().value
+        if text != self._group and _attributes(text) != self.attributes:  # others may add to the group
+            raise OSError(
+                errno.ENOENT, "the store was removed or replaced while the run was writing", self.location
+            )
+
+    def check_complete(self, numbers: Sequence[int]) -> None:
+        """Raises OSError where one of these batches, which were written, is not there."""
+        self.check_there()
+        if gone := sorted(set(numbers) - self.done()):
+            reason = f"{len(gone)} batches that were written are gone, {gone[0]} the first: run the same command again"
+            raise OSError(errno.ENOENT, reason, self.location)
+
+    def forget(self, number: int) -> None:
+        """A batch is no longer done."""
+        with cannot_write(self.location):
+            self.kv.write(f"{STATUS}/c/{number}", None).result()
+
+    def write_metadata(self) -> None:
+        """Writes the metadata of every array whose own is missing or cut short; all processes write the same."""
+        with cannot_write(self.location):
+            reading = {name: self.kv.read(f"{name}/{GROUP}") for name in self.names}
+            writing = [
+                self.kv.write(f"{name}/{GROUP}", json.dumps(self._layout[name]).encode())
+                for name, found in reading.items()
+                if not describes(found.result().value, self._layout[name])
+            ]
+            for each in writing:
+                each.result()
+
+    def reading(self, number: int, names: Iterable[str]) -> dict[str, ts.Future]:
+        """Begins to read chunks of a batch, which is done: a missing one is an error."""
+        start, stop = number * self.batch, min((number + 1) * self.batch, self.records)
+        return {
+            name: self.kv.read(f"{name}/c/{number}")
+            if self._is_text(name)
+            else self._strict[name][start:stop].read()
+            for name in names
+        }
+
+    def decoded(self, name: str, found: Any) -> np.ndarray | list[str]:
+        """What `reading` found. Raises ValueError for a chunk of text that is damaged or missing."""
+        if not self._is_text(name):
+            return found
+        if found.state != "value":
+            raise ValueError("NOT_FOUND")
+        return _strings.decode(found.value, self.batch, self._layout[name])
 
     def _write(self, name: str, number: int, rows: Any) -> ts.Future:
         if self._is_text(name):
-            return self.kv.write(f"{name}/c/{number}", _strings.encode(rows, self.batch))
+            chunk = _strings.encode(rows, self.batch, self._layout[name])
+            return self.kv.write(f"{name}/c/{number}", chunk)
         start = number * self.batch
         return self._arrays[name][start : start + len(rows)].write(rows).commit
 
@@ -76,9 +140,11 @@ class Store:
         """Rows `start` to `stop` of an array; text as an array of objects."""
         stop = self.records if stop is None else min(stop, int(self.records))
         if not self._is_text(name):
-            return self._arrays[name][start:stop].read().result()
+            with named(self.location, name):
+                return self._arrays[name][start:stop].read().result()
         first, last = start // self.batch, -(-stop // self.batch)
-        texts = _strings.read(self.kv, name, range(first, last), self.batch)
+        with named(self.location, name):
+            texts = _strings.read(self.kv, name, range(first, last), self._layout[name])
         return np.array(texts[start - first * self.batch : stop - first * self.batch], dtype=object)
 
     def _is_text(self, name: str) -> bool:
@@ -92,24 +158,24 @@ def create(
     records: int,
     batch: int,
     attributes: Mapping[str, Any],
-) -> Store:
-    """A new store. The group's own metadata is written last: without it there is no store.
+) -> None:
+    """Makes a new store, unless another process makes one first: open it to see whose it is.
 
     Raises OSError where it cannot be written.
     """
     kv = keyvalues(location)
+    layout = {each.name: describe(each, records=records, batch=batch) for each in columns}
+    group = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {"jaxcam": dict(attributes)},
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": layout},
+    }
     with cannot_write(str(location)):
-        layout = {}
-        for column in columns:
-            layout[column.name] = _create_array(kv, column, records=records, batch=batch)
-        group = {
-            "zarr_format": 3,
-            "node_type": "group",
-            "attributes": {"jaxcam": dict(attributes)},
-            "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": layout},
-        }
-        kv.write("zarr.json", json.dumps(group, indent=1, allow_nan=False).encode()).result()
-    return Store(str(location), kv, group)
+        found = kv.read(GROUP).result()
+        if found.state == "missing":
+            text = json.dumps(group, indent=1, allow_nan=False).encode()
+            kv.write(GROUP, text, if_equal=found.stamp.generation).result()
 
 
 def open_store(location: str | Path) -> Store:
@@ -121,12 +187,19 @@ def open_store(location: str | Path) -> Store:
     Raises ValueError where there is none.
     """
     kv = keyvalues(location)
-    found = kv.read("zarr.json").result()
+    found = kv.read(GROUP).result()
     if found.state != "value":
         raise ValueError(f"no store at {str(location)!r}")
     try:
-        return Store(str(location), kv, json.loads(found.value))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        return Store(str(location), kv, found.value)
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        json.JSONDecodeError,
+    ) as error:
         raise ValueError(f"{str(location)!r} was not made by `jaxcam run`") from error
 
 
@@ -141,45 +214,9 @@ def keyvalues(location: str | Path) -> ts.KvStore:
     return ts.KvStore.open(text.rstrip("/") + "/").result()
 
 
-def folder_of(location: str | Path) -> Path | None:
-    """The folder that a location names, or None where it is a bucket."""
-    text = str(location)
-    if text.startswith("file://"):
-        return Path(unquote(urlsplit(text).path))
-    return None if "://" in text else Path(text)
-
-
-def _create_array(kv: ts.KvStore, column: Column, *, records: int, batch: int) -> dict[str, Any]:
-    if column.dtype == "string":
-        made = _strings.metadata(records=records, chunk=batch)
-    else:
-        made = {
-            "zarr_format": 3,
-            "node_type": "array",
-            "shape": [records, *column.shape],
-            "data_type": column.dtype,
-            "chunk_grid": {
-                "name": "regular",
-                "configuration": {"chunk_shape": [batch, *column.shape]},
-            },
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-            "fill_value": column.fill,
-            "codecs": [
-                {"name": "bytes", "configuration": {"endian": "little"}},
-                {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
-            ],
-            "dimension_names": ["record", *column.axes],
-            "attributes": {},
-        }
-    kv.write(f"{column.name}/zarr.json", json.dumps(made).encode()).result()
-    return made
-
-
-def _open_array(kv: ts.KvStore, name: str) -> ts.TensorStore:
-    spec = {
-        "driver": "zarr3",
-        "kvstore": (kv / f"{name}/").spec().to_json(),
-        "store_data_equal_to_fill_value": True,  # a file for every chunk: what is missing is not done
-        "context": {"cache_pool": {"total_bytes_limit": 0}},
-    }
-    return ts.open(spec, open=True).result()
+def _attributes(text: bytes) -> Any:
+    """How a store was made, by the text of its group; None where that is none."""
+    try:
+        return json.loads(text)["attributes"]["jaxcam"]
+    except (ValueError, LookupError, TypeError):
+        return None

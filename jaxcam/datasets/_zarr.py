@@ -31,9 +31,10 @@ def is_zarr(path: Path) -> bool:
 def is_zarr_array(path: Path) -> bool:
     if (path / ".zarray").is_file():
         return True
+    about = path / "zarr.json"
     try:
-        return json.loads((path / "zarr.json").read_text()).get("node_type") == "array"
-    except (OSError, ValueError):
+        return about.is_file() and json.loads(about.read_text()).get("node_type") == "array"
+    except (OSError, ValueError, AttributeError):
         return False
 
 

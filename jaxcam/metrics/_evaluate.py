@@ -66,7 +66,7 @@ def evaluate(
         maps: `(B, H, W)` in [0, 1].
         metrics: names of `jaxcam.metrics.METRICS`.
         steps: of insertion and deletion.
-        key, percentiles, noise, iterations: of ROAD, which needs the key.
+        key, percentiles, noise, iterations: of ROAD, which needs the key, or a key for each image.
         boxes, tolerance: of the pointing games, which need the boxes.
         method, options: what made the maps; coherency and ADCC need the method.
         chunk: forward passes at once; by default 16 of 224 x 224 pixels, more of smaller images.

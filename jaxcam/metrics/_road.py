@@ -39,7 +39,8 @@ def road(
         images: `(B, H, W, C)` of floating point, preprocessed for the model.
         targets: an integer, integers `(B,)`, or None for the most likely class of the image.
         maps: `(B, H, W)` in [0, 1]; only their order counts.
-        key: of jax.random, for the noise. Both directions share it, so a constant map scores exactly 0.
+        key: of jax.random, for the noise; or keys `(B,)`, each image's own, so that its noise does not depend on the
+            batch that it is in. Both directions share it, so a constant map scores exactly 0.
         percentiles: of the map, each between 0 and 100.
         noise: its standard deviation, in units of the preprocessed image.
         iterations: of the imputation's solver.
@@ -110,12 +111,15 @@ def roads(
     thresholds = jax.vmap(lambda shown: quantiles(shown, percentiles))(maps)
     opposite = jax.vmap(lambda shown: quantiles(1 - shown, percentiles))(maps)
 
+    own = jnp.ndim(key) > (0 if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else 1)  # a key for each image
+
     def one(job):
         index, q = job // count, job % count
+        noisy = jax.random.fold_in(key[index], q) if own else jax.random.fold_in(key, job)
         image, shown = images[index], maps[index]
         known = jnp.stack([shown < thresholds[index, q], 1 - shown < opposite[index, q]])
         filled = jax.vmap(lambda each: impute(image, each, iterations=iterations))(known)
-        added = noise * jax.random.normal(jax.random.fold_in(key, job), image.shape, image.dtype)
+        added = noise * jax.random.normal(noisy, image.shape, image.dtype)
         seen = jnp.where(known[..., None], filled, filled + added[None])
         return jax.vmap(lambda each: confidence(probe, each, targets[index]))(seen)
 

@@ -157,3 +157,16 @@ def test_what_is_missing_or_wrong(command, jaxcam_command, tmp_path, folder):
         assert result.code == 2, result.text
         assert message in result.error
     assert not (tmp_path / "a.zarr").exists()
+
+
+def test_labels_have_the_words_of_evaluate(command, tmp_path):
+    for given in (("--target", "label"), ("--target-from", "label"), ("--target", "Label")):
+        result = command(*given)
+        assert result.code == 2
+        assert "names a class to explain" in result.error
+    assert "pass --target or --target-from" in command("--target", 3, "--target-from", "label").error
+    assert "of a data set, label or predicted" in command("--target-from", "boxes").error
+    assert not (tmp_path / "a.zarr").exists()
+    assert command("--target-from", "predicted").code == 0
+    assert command("--target", "predicted").code == 0
+    assert datasets.open_store(tmp_path / "a.zarr").attributes["target"] == "top-1"

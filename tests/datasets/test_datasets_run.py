@@ -166,7 +166,7 @@ def test_records_that_fail_are_skipped_with_their_reasons(tmp_path):
     assert (summary.done, summary.failed, good.failed) == (9, 2, 0)
     assert list(np.flatnonzero(store["status"] == 2)) == [2, 5]
     assert "not finite" in store["error"][2]
-    assert store["error"][5] == "the model's output or the map is not finite"
+    assert store["error"][5] == "the model's output is not finite"
     fine = store["status"] == 1
     for name in ("maps", "score", "target", "path", "digest"):
         np.testing.assert_array_equal(store[name][fine], other[name][fine])

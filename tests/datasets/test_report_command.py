@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from made_store import make_pictures, make_store
@@ -47,6 +48,21 @@ def test_pictures_that_moved(store, tmp_path):
     assert "6 without their picture: --pictures" in result.error
     result = command(store, "--out", tmp_path / "b.html", "--pictures", tmp_path / "moved")
     assert (result.code, result.error) == (0, "")
+
+
+def test_a_record_that_failed_is_no_missing_picture(tmp_path):
+    names = make_pictures(tmp_path / "pictures", 6)
+    status = np.array([1, 2, 1, 1, 2, 1], np.uint8)
+    out = make_store(
+        tmp_path / "a.zarr", tmp_path / "pictures", names, method="gradcam", seed=0, status=status
+    )
+    (tmp_path / "pictures" / names[1]).write_bytes(b"no picture")
+    (tmp_path / "pictures" / names[4]).unlink()
+    result = command(out, "--out", tmp_path / "a.html")
+    assert (result.code, result.error) == (0, "")
+    (tmp_path / "pictures" / names[2]).unlink()
+    result = command(out, "--out", tmp_path / "b.html")
+    assert result.error.startswith("1 without their picture")
 
 
 @pytest.mark.parametrize(

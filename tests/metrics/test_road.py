@@ -206,3 +206,18 @@ def test_road_equals_pytorch_grad_cams_within_its_noise(data, exact):
     print(f"theirs {theirs}, ours {ours.mean(axis=0)}, spread {spread}")
     assert (spread < 0.01).all()
     assert (np.abs(theirs - ours.mean(axis=0)) < 5 * spread + 1e-4).all()
+
+
+def test_a_key_for_each_image_makes_noise_that_does_not_depend_on_the_batch():
+    probe, images, targets, maps = case()
+    keys = jax.random.split(KEY, 3)
+    given = {"percentiles": (30, 60), "noise": 0.8}
+    whole = metrics.road(probe, images, targets, maps, key=keys, **given)
+    for i in range(3):
+        part = slice(i, i + 1)
+        alone = metrics.road(probe, images[part], targets[part], maps[part], key=keys[part], **given)
+        np.testing.assert_allclose(alone, whole[part], atol=1e-6)
+    legacy = jax.vmap(jax.random.key_data)(keys)
+    np.testing.assert_allclose(
+        metrics.road(probe, images, targets, maps, key=legacy, **given), whole, atol=1e-6
+    )
