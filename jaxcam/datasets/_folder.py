@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .._decode import decode_file
 from .._labels import Labels
 from .._pictures import SUFFIXES, named_as_picture
 from ._classes import is_synset, number
-from ._decode import decode_file
 from ._record import Guarded, Record, as_text
 
 

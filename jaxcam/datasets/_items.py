@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .._pictures import why_unreadable
+from .._decode import decode, decode_file, why_unreadable
 from ..models._preprocess import upright_rgb
-from ._decode import decode, decode_file
 from ._record import Boxes, Record, Unreadable, as_text
 
 # Names of keys and of a manifest's columns, the first in use first.

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .._decode import decode_file
 from .._labels import Labels
 from ._classes import number
-from ._decode import decode_file
 from ._folder import size_of
 from ._items import BOXES, TARGET, as_boxes, as_label, first
 from ._record import Boxes, Guarded, Record, as_text

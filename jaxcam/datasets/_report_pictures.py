@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from .._decode import decode_file
 from ..models import preprocess
 from ..models._preprocess import IMAGENET, Preprocess
-from ._decode import decode_file
 from ._reader import Reader
 from ._record import Unreadable
 from ._sources import open as open_source
