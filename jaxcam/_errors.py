@@ -1,8 +1,24 @@
 """Words for error messages."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+
+@contextmanager
+def foreign(words: str) -> Iterator[None]:
+    """Around a library's reading of a file, and nothing else: whatever it raises for damaged bytes is a ValueError.
+
+    What the operating system says of the file (an OSError with a number) stays as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = "takes more memory than there is" if isinstance(error, MemoryError) else str(error).strip()
+        raise ValueError(f"{words}: {(reason or type(error).__name__).splitlines()[0]}") from error
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> str:

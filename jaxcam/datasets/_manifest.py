@@ -42,6 +42,7 @@ class Manifest(Guarded):
                 given = first(row, PATHS)
                 if not isinstance(given, str) or not given:
                     raise ValueError(f"a path is text; got {given!r}")
+                os.fsencode(given)  # half of a surrogate pair cannot be in a file's name
                 target = _target(first(row, TARGET))
                 if boxes := as_boxes(_from_json(first(row, BOXES))):
                     self._boxes[len(self._paths)] = boxes
@@ -97,7 +98,7 @@ def _from_json(value: Any) -> Any:
         return value
     try:
         return json.loads(value) if value.strip() else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise ValueError(f"boxes are JSON such as [[x0, y0, x1, y1]]; got {value!r}") from None
 
 
