@@ -350,11 +350,12 @@ def _forked_vet(program: bytes) -> tuple[str, ...]:
 
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        resource.setrlimit(resource.RLIMIT_DATA, (_vetting.MEMORY, _vetting.MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (5, 6))  # `vet` waits for a minute
-        os.write(writing, json.dumps(_vetting.answer(program)).encode())
-        os._exit(0)
+        try:
+            _, most = resource.getrlimit(resource.RLIMIT_CPU)
+            resource.setrlimit(resource.RLIMIT_CPU, (5, most))  # `vet` waits for a minute
+            os.write(writing, json.dumps(_vetting.answer(program)).encode())
+        finally:
+            os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as said:
         answer = said.read()

@@ -15,6 +15,7 @@ from ._items import as_label, is_float, record_of
 from ._record import Guarded, Record
 
 PICTURES = ("images", "pictures", "image", "picture", "x")  # names of arrays in a .npz or a zarr group
+_UNPACKED = 10**9  # bytes that a .npz may take beyond four times its own
 LABELS = ("labels", "targets", "label", "target", "y")
 
 
@@ -77,7 +78,7 @@ def open_npz(path: Path, labels: Any) -> Arrays:
         raise ValueError(f"{path} is one array and no .npz: name it .npy")
     with archive, foreign(f"{path} cannot be read"):
         unpacked = sum(each.file_size for each in archive.zip.infolist()) if archive.zip else 0
-        if unpacked > (most := 4 * path.stat().st_size + 10**9):
+        if unpacked > (most := 4 * path.stat().st_size + _UNPACKED):
             raise ValueError(f"its arrays take {unpacked} bytes, more than {most}: unpack it to .npy files")
         pictures, own = pick(archive, path)
     return Arrays(pictures, labels=own if labels is None else labels, location=str(path))
