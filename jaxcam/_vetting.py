@@ -59,6 +59,7 @@ def verdict(code: int, said: bytes) -> tuple[str, ...]:
         found = json.loads(said.splitlines()[-1]) if code == 0 else {}
     except (IndexError, ValueError):
         found = {}
+    found = found if isinstance(found, dict) else {}
     if "shaped" not in found:
         crashed = "JAX cannot read its program" + (f" (signal {-code})" if code < 0 else "")
         raise ValueError(found.get("error", crashed))
