@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--kind", action="append", choices=SHARES, help="only this one; may be repeated")
     parser.add_argument("--number", type=int, help="only this file of the one kind")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--wall", type=int, default=60, help="seconds a file, on a machine that may be busy")
+    parser.add_argument("--wall", type=int, default=120, help="seconds a file, on a machine that may be busy")
     parser.add_argument("--keep", type=Path, help="folder for the files that failed")
     parser.add_argument("--out", type=Path, help="a Markdown file for the figures")
     options = parser.parse_args()
