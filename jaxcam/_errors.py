@@ -28,7 +28,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> st
     near = difflib.get_close_matches(str(name).casefold(), spelled, n=1, cutoff=0.5)
     guess = f"; did you mean {spelled[near[0]]!r}?" if near else "."
     rest = f", ... ({len(names)} in all)" if len(names) > show else ""
-    return f"no {kind} {name!r}{guess} There are: {', '.join(names[:show])}{rest}"
+    return f"no {kind} {name!r}{guess} There are: {', '.join(each[:100] for each in names[:show])}{rest}"
 
 
 def choose(kind: str, name: str, known: Any, *, show: int = 12) -> Any:

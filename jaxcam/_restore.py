@@ -132,7 +132,9 @@ def _check_signature(program: jax.export.Exported, archive: Archive) -> None:
     *parameters, images, targets = program.in_avals if len(program.in_avals) > 1 else (None, None)
     structure = jax.tree.structure((([*range(len(weights))], 0, 0), {}))
     fits = (
-        program.in_tree == structure
+        images is not None
+        and targets is not None
+        and program.in_tree == structure
         and [(each.shape, each.dtype) for each in parameters]
         == [(each.shape, each.dtype) for each in weights]
         and (images.shape[1:], images.dtype) == (tuple(known["image"]), known["dtype"])

@@ -81,7 +81,7 @@ class Reader:
             with foreign(f"{self.location!r}: {name!r} is damaged"):
                 array = ts.open(spec, read=True, open=True).result()
                 chunk = array.chunk_layout.read_chunk.shape or ()
-                size = math.prod(chunk) * array.dtype.numpy_dtype.itemsize
+                size = math.prod(side or 1 for side in chunk) * array.dtype.numpy_dtype.itemsize
             if not array.shape or size > MEMORY:
                 raise ValueError(
                     f"{self.location!r}: {name!r} has the shape {array.shape}, in chunks of {chunk}"

@@ -131,9 +131,14 @@ def _preprocess(about: dict[str, Any]) -> Preprocess:
     if not isinstance(given, dict):
         return preprocess(about["model"]) if about.get("model") else IMAGENET
     with foreign("the store's attributes are damaged: preprocess"):
-        mean, std = (tuple(float(each) for each in given[key]) for key in ("mean", "std"))
+        mean, std = (_three(given[key]) for key in ("mean", "std"))
         way = Image.Resampling[given["interpolation"].upper()]
         sides = {key: int(given[key]) for key in ("resize", "size")}
-        if not (len(mean) == len(std) == 3 and all(1 <= each <= _LARGEST for each in sides.values())):
+        if not all(1 <= each <= _LARGEST for each in sides.values()):
             raise ValueError(f"got {given}")
     return Preprocess(mean=mean, std=std, interpolation=way, **sides)
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(each) for each in values)
+    return red, green, blue

@@ -61,7 +61,7 @@ class _Zarr:
             self.shape, self.dtype = self._store.shape, self._store.dtype.numpy_dtype
         self._path = path
         chunk = self._store.chunk_layout.read_chunk.shape or ()
-        if math.prod(chunk) * self.dtype.itemsize > MEMORY:
+        if math.prod(side or 1 for side in chunk) * self.dtype.itemsize > MEMORY:
             raise ValueError(f"{path}: a chunk of the shape {chunk} takes more than {MEMORY} bytes")
 
     def __getitem__(self, i: int) -> np.ndarray:
