@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ._errors import foreign
 
 PICTURE, CLASS = ("picture", "file", "image"), ("class", "target", "imagenet")  # a column's or key's name
 
@@ -24,7 +27,7 @@ def read_targets(path: Path) -> dict[str, Any]:
     if path.suffix.lower() == ".json":
         value = _json(path)
         if isinstance(value, dict):
-            return value
+            return _by_picture(path, list(value.items()))
         rows = [(_key(path, n, row, PICTURE), _key(path, n, row, CLASS)) for n, row in _numbered(path, value)]
     else:
         rows = list(_table(path))
@@ -99,7 +102,10 @@ def lookup(rows: Mapping[str, Any], pictures: Sequence[Path], path: Path) -> dic
 
 
 def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(type(each) in (int, float) for each in value)
+    numbers = (
+        isinstance(value, list) and len(value) == 4 and all(type(each) in (int, float) for each in value)
+    )
+    return numbers and all(abs(each) < 2**31 for each in value)  # also no NaN
 
 
 def _places(name: str, path: Path) -> Iterator[Path]:
@@ -107,11 +113,21 @@ def _places(name: str, path: Path) -> Iterator[Path]:
     yield (path.parent / name).resolve()
 
 
+def _encodable(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _by_picture(path: Path, rows: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in rows:
         if not isinstance(name, str):
             raise ValueError(f"{path}: a picture is named by its path; got {name!r}")
+        if "\0" in name or not _encodable(name):
+            raise ValueError(f"{path}: no file can have the name {name!r}")
         if name in found:
             raise ValueError(f"{path} has two rows for {name!r}")
         found[name] = value
@@ -121,10 +137,8 @@ def _by_picture(path: Path, rows: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
-    try:
+    with foreign(f"{path} is no JSON"):
         return json.loads(path.read_text("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
 
 
 def _numbered(path: Path, value: Any) -> Iterator[tuple[int, dict]]:
@@ -146,9 +160,9 @@ def _table(path: Path) -> Iterator[tuple[str, str]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no CSV or TSV: {error}") from error
     tabs = "\t" in text.partition("\n")[0]
-    heading, *rows = [
-        row for row in csv.reader(io.StringIO(text), delimiter="\t" if tabs else ",") if row
-    ] or [[]]
+    with foreign(f"{path} is no CSV or TSV"):
+        reader = csv.reader(io.StringIO(text), delimiter="\t" if tabs else ",")
+        heading, *rows = [row for row in reader if row] or [[]]
     words = [each.strip().lower() for each in heading]
     columns = [next((words.index(name) for name in names if name in words), -1) for names in (PICTURE, CLASS)]
     width = len(heading)

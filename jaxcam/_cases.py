@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from PIL import ExifTags, Image
 
 from ._annotations import class_keys, lookup, read_boxes, read_targets
+from ._decode import Unreadable, size_of_picture
 from ._labels import Labels, parse_target, top_of
 from .metrics import rescale_boxes
 
@@ -155,9 +155,6 @@ def _squeezed(boxes: Any, picture: Path, size: int) -> Float[np.ndarray, "n 4"] 
     if boxes is None:
         return None
     try:
-        with Image.open(picture) as opened:
-            width, height = opened.size
-            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-    except Exception:  # whatever a damaged file leads PIL to; reading the picture tells it
+        return rescale_boxes(boxes, size_of_picture(picture), size=size)
+    except Unreadable:  # reading the picture tells it
         return None
-    return rescale_boxes(boxes, (height, width) if turned else (width, height), size=size)

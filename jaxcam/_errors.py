@@ -2,10 +2,26 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _CALLED = {"gpu": "cuda", "nvidia": "cuda", "amd": "rocm"}  # platforms by another name
+
+
+@contextmanager
+def foreign(words: str) -> Iterator[None]:
+    """Around a library's reading of a file, and nothing else: whatever it raises for damaged bytes is a ValueError.
+
+    What the operating system says of the file (an OSError with a number) stays as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = "takes more memory than there is" if isinstance(error, MemoryError) else str(error).strip()
+        raise ValueError(f"{words}: {(reason or type(error).__name__).splitlines()[0]}") from error
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> str:
@@ -14,7 +30,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> st
     near = nearest(str(name), names, cutoff=0.5)
     guess = f"; did you mean {near!r}?" if near else "."
     rest = f", ... ({len(names)} in all)" if len(names) > show else ""
-    return f"no {kind} {name!r}{guess} There are: {', '.join(names[:show])}{rest}"
+    return f"no {kind} {name!r}{guess} There are: {', '.join(each[:100] for each in names[:show])}{rest}"
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float) -> str | None:

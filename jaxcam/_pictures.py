@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, UnidentifiedImageError
 
+from ._decode import Unreadable, decode_file
 from .models._preprocess import Preprocess
 
 SUFFIXES = (
@@ -112,31 +112,11 @@ def missing(path: Path) -> str:
 def read(found: Found, preprocess: Preprocess, *, crop: bool) -> Picture | Failure:
     """Reads one picture; the first frame of those that move."""
     try:
-        if absent := why_absent(found.path):
-            return Failure(found, absent)
-        with Image.open(found.path) as picture:
-            view = preprocess.view(picture, crop=crop)
-        # the view has the model's size already, so squeezing changes nothing
-        return Picture(found, view, preprocess(view, crop=False))
-    except Exception as error:  # PIL's plugins raise whatever a damaged file leads them to
-        return Failure(found, why_unreadable(error))
-
-
-def why_absent(path: str | Path) -> str:
-    """Why there is no file to open; nothing where there is one."""
-    if os.path.isfile(path):
-        return ""
-    if os.path.isdir(path):
-        return "is a folder"
-    return "is a pipe or a device" if os.path.exists(path) else "no such file"
-
-
-def why_unreadable(error: Exception) -> str:
-    """What opening or decoding a picture raised, in a few words."""
-    if isinstance(error, UnidentifiedImageError):
-        return "not a picture, or of a kind that PIL cannot read"
-    words = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    return words.splitlines()[0]
+        view = preprocess.view(decode_file(found.path).picture, crop=crop)
+    except (Unreadable, ValueError) as error:  # a ValueError: too long for its width
+        return Failure(found, str(error))
+    # the view has the model's size already, so squeezing changes nothing
+    return Picture(found, view, preprocess(view, crop=False))
 
 
 def read_ahead(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._errors import foreign
 from ._files import check_file, size_of
 from ._items import record_of
 from ._record import Guarded, Record
@@ -36,11 +37,10 @@ class ArrayRecord(Guarded):
         for path in paths:
             check_file(path)
         self.location, self._paths, self._decode = str(location), [str(path) for path in paths], decode
-        try:
+        with foreign(f"{location} is no ArrayRecord"):
             self._records = ArrayRecordDataSource(self._paths)
-        except (ValueError, RuntimeError, OSError) as error:
-            raise ValueError(f"{location} is no ArrayRecord: {error}") from error
-        if not len(self):
+            count = len(self)  # opens the files
+        if not count:
             raise ValueError(f"{location} holds no record")
         self._called = location.name
 

@@ -1,18 +1,22 @@
 """Arrays of pictures, and NumPy files of them."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
-from .._errors import unknown
+from .._decode import MEMORY
+from .._errors import foreign, unknown
 from ._files import check_file
 from ._items import as_label, is_float, record_of
 from ._record import Guarded, Record
 
 PICTURES = ("images", "pictures", "image", "picture", "x")  # names of arrays in a .npz or a zarr group
+_UNPACKED = 10**9  # bytes that a .npz may take beyond four times its own
 LABELS = ("labels", "targets", "label", "target", "y")
 
 
@@ -42,6 +46,7 @@ class Arrays(Guarded):
                     f"{self._labels.shape}"
                 )
             as_label(self._labels.min())
+            as_label(self._labels.max())
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -78,7 +83,12 @@ def open_npy(path: Path, labels: Any) -> Arrays:
 def open_npz(path: Path, labels: Any) -> Arrays:
     """A .npz, whose pictures are read into memory as a whole; its labels, if `labels` gives none."""
     archive = _load(path)
-    with archive:
+    if not isinstance(archive, NpzFile):
+        raise ValueError(f"{path} is one array and no .npz: name it .npy")
+    with archive, foreign(f"{path} cannot be read"):
+        unpacked = sum(each.file_size for each in archive.zip.infolist()) if archive.zip else 0
+        if unpacked > (most := 4 * path.stat().st_size + _UNPACKED):
+            raise ValueError(f"its arrays take {unpacked} bytes, more than {most}: unpack it to .npy files")
         pictures, own = pick(archive, path)
     return Arrays(pictures, labels=own if labels is None else labels, location=str(path))
 
@@ -92,10 +102,8 @@ def read_labels(labels: Any) -> Any:
 
 def _load(path: Path, **options: Any) -> Any:
     check_file(path)
-    try:
+    with foreign(f"{path} cannot be read"):
         return np.load(path, allow_pickle=False, **options)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def pick(arrays: Mapping[str, Any], path: Path) -> tuple[Any, Any]:
@@ -122,3 +130,5 @@ def _check(shape: tuple[int, ...], dtype: np.dtype, location: str) -> None:
         )
     if 0 in shape:
         raise ValueError(f"{location} is empty: its shape is {shape}")
+    if math.prod(shape[1:]) * dtype.itemsize > MEMORY:
+        raise ValueError(f"{location}: a picture of the shape {shape[1:]} takes more than {MEMORY} bytes")

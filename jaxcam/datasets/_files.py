@@ -1,15 +1,11 @@
 """Files of a source: what may be opened, and whether it is still the same."""
 
-import functools
 import hashlib
 import os
 import stat
 from pathlib import Path
 
-from .._pictures import why_absent
-from ._record import Unreadable
-
-_SYSTEM = ("/proc", "/sys")  # what looks like files there may block, or never end
+from .._decode import Unreadable, is_systems, why_absent
 
 
 def size_of(path: str) -> int:
@@ -43,16 +39,3 @@ def check_file(path: Path) -> None:
         raise ValueError(f"{str(path)!r} is a pipe or a device, not a file")
     if is_systems(path):
         raise ValueError(f"{str(path)!r} is a file of the operating system, which may have no end")
-
-
-def is_systems(path: str | Path) -> bool:
-    """Whether a file or folder, behind any links, lies in /proc or /sys."""
-    try:
-        return os.stat(path).st_dev in _systems()
-    except OSError:
-        return False
-
-
-@functools.cache
-def _systems() -> frozenset[int]:
-    return frozenset(os.stat(each).st_dev for each in _SYSTEM if os.path.ismount(each))

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .._decode import decode_file
 from .._labels import Labels
 from .._pictures import SUFFIXES, named_as_picture
 from ._classes import is_synset, number
-from ._decode import decode_file
 from ._files import digest_of_file, is_systems, size_of, time_of_change
 from ._record import Guarded, Record, as_text
 

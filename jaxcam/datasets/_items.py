@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .._pictures import why_unreadable
+from .._decode import decode, decode_file, why_unreadable
 from ..models._preprocess import upright_rgb
-from ._decode import decode, decode_file
 from ._record import Boxes, Record, Unreadable, as_text
 
 # Names of keys and of a manifest's columns, the first in use first.
@@ -20,6 +19,8 @@ PATH = ("path", "file")
 PICTURE = ("picture", "image")
 TARGET = ("target", "class", "label")
 BOXES = ("boxes",)
+
+_CLASSES = 2**31  # a store holds them in 32 bits
 
 
 def record_of(item: Any, name: str) -> Record:
@@ -75,6 +76,8 @@ def as_label(value: Any) -> int | None:
         raise TypeError(f"a class is a whole number; got {value!r}") from None
     if label < -1:
         raise ValueError(f"a class is 0 or more, or -1 for none; got {label}")
+    if label >= _CLASSES:
+        raise ValueError("a class is below 2**31")  # the number may have a million digits
     return None if label == -1 else label
 
 
@@ -94,7 +97,7 @@ def as_boxes(value: Any) -> Boxes:
 def _box(row: Any) -> tuple[float, float, float, float]:
     try:
         x0, y0, x1, y1 = (float(each) for each in row)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a box is [x0, y0, x1, y1]; got {row!r}") from None
     if not (all(map(math.isfinite, (x0, y0, x1, y1))) and x0 < x1 and y0 < y1):
         raise ValueError(f"a box is [x0, y0, x1, y1] with x0 < x1 and y0 < y1; got {[x0, y0, x1, y1]}")

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .._decode import decode_file
 from .._labels import Labels
 from ._classes import number
-from ._decode import decode_file
 from ._files import digest_of_file, size_of, time_of_change
 from ._items import BOXES, TARGET, as_boxes, as_label, first
 from ._record import Boxes, Guarded, Record, as_text
@@ -42,6 +42,7 @@ class Manifest(Guarded):
                 given = first(row, PATHS)
                 if not isinstance(given, str) or not given:
                     raise ValueError(f"a path is text; got {given!r}")
+                os.fsencode(given)  # half of a surrogate pair cannot be in a file's name
                 target = _target(first(row, TARGET))
                 if found := _boxes(first(row, BOXES), needed=boxes):
                     self._boxes[len(self._paths)] = found
@@ -116,7 +117,7 @@ def _from_json(value: Any) -> Any:
         return value
     try:
         return json.loads(value) if value.strip() else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise ValueError(f"boxes are JSON such as [[x0, y0, x1, y1]]; got {value!r}") from None
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from .._decode import Unreadable
+
 Boxes = tuple[tuple[float, float, float, float], ...]
 
 # Of the machine, not of the record: too many open files, or no memory for another.
@@ -35,14 +37,6 @@ class Record(NamedTuple):
     digest: bytes
     label: int | None = None
     boxes: Boxes = ()
-
-
-class Unreadable(Exception):
-    """One record that cannot be read; its text is the reason. `digest` is that of its bytes, where those could be."""
-
-    def __init__(self, reason: str, digest: bytes = b""):
-        super().__init__(reason)
-        self.digest = digest
 
 
 @runtime_checkable

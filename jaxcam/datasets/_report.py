@@ -53,19 +53,21 @@ def report(
 ) -> Written:
     """Writes one HTML file that shows the maps of one or more stores; a browser needs nothing else.
 
-    Records of several stores are shown side by side where their paths are the same. Pictures are found by the
-    stores' source; one that has moved is shown as its map alone, with a note.
+    Records of several stores are shown side by side where their paths are the same. Pictures are found below the
+    folder of the stores' source, links resolved: one that has moved, or lies elsewhere, is shown as its map alone, with
+    a note. A store may be a stranger's and name a folder of yours: pass `pictures` then.
 
     Args:
         stores: folders or URLs that `jaxcam run` wrote.
         out: the file to write; it takes its name when it is complete.
-        pictures: folder that the stores' paths are relative to, instead of the source's.
+        pictures: folder that the stores' paths are relative to, and that pictures must lie below, instead of the
+            source's.
         limit: records shown as pictures, spread evenly over the data set. Figures cover all records.
         budget: the file's size in MB (millions of bytes) at most: pictures are as large as it allows.
         title: of the page.
 
     Raises:
-        ValueError: no store, one without records, stores that name classes differently, more maps than the
+        ValueError: no store, a damaged one, one without records, stores that name classes differently, more maps than the
             budget holds, or no such folder of pictures.
         OSError: a store that cannot be read, or a file that cannot be written.
     """

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from .._decode import decode_file
+from .._errors import foreign
 from ..models import preprocess
 from ..models._preprocess import IMAGENET, Preprocess
-from ._decode import decode_file
 from ._reader import Reader
 from ._record import Unreadable
 from ._sources import open as open_source
 
 EDGE = 384  # sides of a picture in pixels, at most
+_LARGEST = 10_000  # sides in pixels that a store may say of a model's input
 
 
 class Seen(NamedTuple):
@@ -71,10 +73,10 @@ def _finder(store: Reader, root: Path | None) -> Callable[[int], tuple[Any, byte
     source = store.about.get("source") or {}
     kind, location = source.get("kind"), Path(str(source.get("location", "")))
     if root is not None:  # in one that the user names, also flat, under the files' own names
-        return lambda row: _read([root / store.paths[row], root / Path(store.paths[row]).name], root)
+        return lambda row: _read([store.paths[row], Path(store.paths[row]).name], root)
     if kind in ("folder", "manifest"):
         folder = location if kind == "folder" else location.parent
-        return lambda row: _read([folder / store.paths[row]], folder)
+        return lambda row: _read([store.paths[row]], folder)
     try:
         if kind not in ("array", "arrayrecord"):
             raise ValueError("it was a Python object")
@@ -98,8 +100,16 @@ def _unable(reason: str) -> Callable[[int], tuple[Any, bytes]]:
     return refuse
 
 
-def _read(places: list[Path], folder: Path) -> tuple[Image.Image, bytes]:
-    found = next((each for each in places if _is_file(each)), None)
+def _read(names: list[str], folder: Path) -> tuple[Image.Image, bytes]:
+    """The first of the pictures `names` that lies in the folder, once links are followed: a store may be a stranger's,
+    and the report is sent around."""
+    places = [folder / name for name in names]
+    there = [each for each in places if _is_file(each)]
+    found = next((each for each in there if each.resolve().is_relative_to(folder.resolve())), None)
+    if found is None and there:
+        raise Unreadable(
+            f"no picture: {there[0]} lies outside of {folder}; pass pictures= to allow its folder"
+        )
     if found is None:
         raise Unreadable(f"no picture in {folder}")
     try:
@@ -118,9 +128,17 @@ def _is_file(path: Path) -> bool:
 def _preprocess(about: dict[str, Any]) -> Preprocess:
     """The run's own, or by the model's name."""
     given = about.get("preprocess")
-    if isinstance(given, dict):
+    if not isinstance(given, dict):
+        return preprocess(about["model"]) if about.get("model") else IMAGENET
+    with foreign("the store's attributes are damaged: preprocess"):
+        mean, std = (_three(given[key]) for key in ("mean", "std"))
         way = Image.Resampling[given["interpolation"].upper()]
-        return Preprocess(
-            **given | {"mean": tuple(given["mean"]), "std": tuple(given["std"]), "interpolation": way}
-        )
-    return preprocess(about["model"]) if about.get("model") else IMAGENET
+        sides = {key: int(given[key]) for key in ("resize", "size")}
+        if not all(1 <= each <= _LARGEST for each in sides.values()):
+            raise ValueError(f"got {given}")
+    return Preprocess(mean=mean, std=std, interpolation=way, **sides)
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(each) for each in values)
+    return red, green, blue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._errors import unknown
+from .._errors import foreign, unknown
 from ._items import BOXES, PATH, PICTURE, TARGET, first
 
 PATHS = (*PATH, *PICTURE)
@@ -42,10 +42,8 @@ def _json_lines(path: Path) -> Rows:
             for line, text in enumerate(file, start=1):
                 if not text.strip():
                     continue
-                try:
+                with foreign(f"{path}: line {line} is no JSON"):
                     row = json.loads(text)
-                except json.JSONDecodeError as error:
-                    raise ValueError(f"{path}: line {line} is no JSON: {error}") from error
                 if not isinstance(row, dict):
                     raise ValueError(f"{path}: line {line} is no object with 'path': {text.strip()[:80]!r}")
                 if first(row, PATHS) is None:
@@ -61,17 +59,20 @@ def _parquet(path: Path) -> Rows:
         import pyarrow.parquet
     except ImportError as error:
         raise ImportError("Parquet is read by the package pyarrow: pip install 'jaxcam[data]'") from error
-    try:
+    with foreign(f"{path} is no Parquet file, or a damaged one"):
         file = pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as error:
-        raise ValueError(f"{path} is no Parquet file: {error}") from error
-    with file:
         there = file.schema_arrow.names
+    with file:
         _check_columns(path, [each.lower() for each in there])
         wanted = {each: each.lower() for each in there if each.lower() in (*PATHS, *TARGET, *BOXES)}
         count = 0
-        for group in file.iter_batches(columns=list(wanted)):
-            for row in group.to_pylist():
+        groups = file.iter_batches(columns=list(wanted))
+        while True:
+            with foreign(f"{path} is damaged"):
+                rows = group.to_pylist() if (group := next(groups, None)) is not None else None
+            if rows is None:
+                return
+            for row in rows:
                 count += 1
                 yield f"row {count}", {wanted[name]: value for name, value in row.items()}
 

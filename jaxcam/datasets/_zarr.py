@@ -1,11 +1,14 @@
 """Pictures in zarr 2 or 3, read by tensorstore."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._decode import MEMORY
+from .._errors import foreign
 from ._arrays import Arrays, pick
 
 _CACHE = 256 << 20  # bytes of decoded chunks, as one holds many neighbours
@@ -20,6 +23,8 @@ def open_zarr(path: Path, labels: Any) -> Arrays:
         {each.name: _Zarr(each) for each in sorted(path.iterdir()) if is_zarr_array(each)}, path
     )
     if own is not None:
+        if own.shape != pictures.shape[:1]:
+            raise ValueError(f"{path}: labels {own.shape} of pictures {pictures.shape}")
         own = own.whole()
     return Arrays(pictures, labels=own if labels is None else labels, location=str(path))
 
@@ -33,9 +38,10 @@ def is_zarr_array(path: Path) -> bool:
         return True
     about = path / "zarr.json"
     try:
-        return about.is_file() and json.loads(about.read_text()).get("node_type") == "array"
-    except (OSError, ValueError, AttributeError):
+        about = json.loads(about.read_text()) if about.is_file() else None
+    except (OSError, ValueError, RecursionError):
         return False
+    return isinstance(about, dict) and about.get("node_type") == "array"
 
 
 class _Zarr:
@@ -51,14 +57,19 @@ class _Zarr:
             "recheck_cached_data": "open",
         }
         context = tensorstore.Context({"cache_pool": {"total_bytes_limit": _CACHE}})
-        try:
+        with foreign(f"{path} is no zarr array"):
             self._store = tensorstore.open(spec, context=context, read=True, open=True).result()
-        except ValueError as error:
-            raise ValueError(f"{path} is no zarr array: {error}") from error
-        self.shape, self.dtype = self._store.shape, self._store.dtype.numpy_dtype
+            self.shape, self.dtype = self._store.shape, self._store.dtype.numpy_dtype
+        self._path = path
+        chunk = self._store.chunk_layout.read_chunk.shape or ()
+        if math.prod(side or 1 for side in chunk) * self.dtype.itemsize > MEMORY:
+            raise ValueError(f"{path}: a chunk of the shape {chunk} takes more than {MEMORY} bytes")
 
     def __getitem__(self, i: int) -> np.ndarray:
         return self._store[i].read().result()
 
     def whole(self) -> np.ndarray:
-        return self._store.read().result()
+        if math.prod(self.shape) * self.dtype.itemsize > MEMORY:
+            raise ValueError(f"{self._path}: labels {self.shape} take more than {MEMORY} bytes")
+        with foreign(f"{self._path} cannot be read"):
+            return self._store.read().result()

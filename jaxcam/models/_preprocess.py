@@ -4,9 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
+_BAND = 4 << 20  # pixels that are converted at once, as conversions take several copies
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +82,28 @@ def upright_rgb(picture: Any) -> Image.Image:
 
     Raises TypeError and ValueError as `Preprocess` does.
     """
-    return _rgb(_as_picture(picture))
+    picture = _as_picture(picture)
+    turn = _TURNS.get(orientation(picture))
+    picture = _rgb(picture)
+    if turn is not None:
+        picture = picture.transpose(turn)
+        picture.info.clear()  # it says which way up, and PIL copies it
+    return picture
+
+
+def orientation(picture: Image.Image) -> int:
+    """EXIF's, 1 to 8; 1, which is upright, where there is none or the metadata is damaged."""
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # PIL raises whatever damaged metadata leads it to; the pixels may be whole
+        return 1
 
 
 def _as_picture(picture: Any) -> Image.Image:
     if isinstance(picture, Image.Image):
         if 0 in picture.size:
             raise ValueError(f"the picture is empty: {picture.width}x{picture.height}")
-        return ImageOps.exif_transpose(picture)
+        return picture
     if isinstance(picture, (str, bytes)) or not hasattr(picture, "__array__"):
         raise TypeError(
             f"expected an array or a PIL picture (PIL.Image.open reads a file), got {type(picture).__name__}"
@@ -95,12 +119,24 @@ def _as_picture(picture: Any) -> Image.Image:
 def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "F":
         raise ValueError("a picture of floats (mode 'F') has no known range; scale it to uint8 first")
-    if picture.mode == "I" or picture.mode.startswith("I;16"):
-        return _from_16_bits(picture).convert("RGB")
-    if picture.has_transparency_data:
-        layers = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
-    return picture.convert("RGB")
+    picture.load()
+    sixteen = picture.mode == "I" or picture.mode.startswith("I;16")
+    if not sixteen and not picture.has_transparency_data:
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
+    convert = _from_16_bits if sixteen else _over_white
+    width, height = picture.size
+    rows = max(1, _BAND // width)
+    if height <= rows:
+        return convert(picture)
+    upright = Image.new("RGB", picture.size)
+    for top in range(0, height, rows):
+        upright.paste(convert(picture.crop((0, top, width, min(top + rows, height)))), (0, top))
+    return upright
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    layers = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
 
 
 def _from_16_bits(picture: Image.Image) -> Image.Image:
@@ -110,4 +146,4 @@ def _from_16_bits(picture: Image.Image) -> Image.Image:
         raise ValueError(
             f"expected 16-bit grey values, got {values.min()} to {values.max()} (mode {picture.mode!r})"
         )
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")

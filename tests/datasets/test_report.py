@@ -183,7 +183,10 @@ def test_a_picture_that_moved_changed_or_broke(tmp_path, paths, root, capsys):
     records = Page(tmp_path / "a.html").records
     assert records[0][1] == "the picture has changed since the run"
     assert records[0][0]
-    assert records[1][:2] == [None, "picture not readable: not a picture, or of a kind that PIL cannot read"]
+    assert records[1][0] is None
+    assert records[1][1].startswith(
+        "picture not readable: not a picture, or not of a kind that is read: JPEG"
+    )
     assert records[2][:2] == [None, f"no picture in {moved}"]
     assert records[3][1] == ""
     second = make_store(tmp_path / "b.zarr", root, paths[5:], method="layercam", seed=0)

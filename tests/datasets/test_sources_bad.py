@@ -20,7 +20,7 @@ def saved(image: Image.Image, kind: str) -> bytes:
 
 
 BAD = {
-    "text.jpg": (b"no picture", "not a picture, or of a kind that PIL cannot read"),
+    "text.jpg": (b"no picture", "not a picture, or not of a kind that is read"),
     "empty.jpg": (b"", "is empty"),
     "truncated.jpg": (encoded(1, "JPEG")[:-40], r"image file is truncated \(\d+ bytes not processed\)"),
     "truncated.png": (encoded(1)[:-40], "image file is truncated|Truncated File Read"),

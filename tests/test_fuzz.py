@@ -1,0 +1,61 @@
+"""The fuzz of damaged and hostile files itself: a short run of each kind, and that it finds what it looks for."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["checkpoints", "pictures", "manifests", "explainers", "stores"])
+def test_no_file_does_what_it_may_not(kind):
+    command = [sys.executable, BENCHMARKS / "fuzz.py", "--kind", kind, "--seconds", "24", "--workers", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def crash(path):
+    os.abort()
+
+
+def hang(path):
+    time.sleep(60)
+
+
+def fill(path):
+    bytearray(1_600_000_000)[::4096] = b"x" * 390625
+    return "read"
+
+
+def start(path):
+    subprocess.run(["true"], check=True)
+    return "read"
+
+
+def err(path):
+    raise KeyError("own")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fuzz forks and reads /proc")
+@pytest.mark.filterwarnings("ignore:.*fork.*:")
+@pytest.mark.parametrize(
+    ("judge", "verdict"),
+    [
+        (crash, "crash"),
+        (hang, "hang"),
+        (fill, "memory"),
+        (start, "code"),
+        (err, "undocumented"),
+        (lambda path: "read", "read"),
+    ],
+)
+def test_what_it_looks_for_is_found(monkeypatch, tmp_path, judge, verdict):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import fuzz
+
+    assert fuzz._judged(judge, tmp_path, 1000, 3)[0] == verdict
