@@ -38,9 +38,12 @@ class Linen:
     def who(self) -> str:
         return f"layer {str(self)!r}"
 
-    def program(self, parameters: Any, images: Array) -> Any:
+    def program(self, parameters: Any, images: Array) -> tuple[Any, dict]:
         with _probing(True), linen.intercept_methods(self._mark_output):
-            return self.module.apply(parameters, images, **dict(self.call))
+            return self.module.apply(parameters, images, **dict(self.call)), {}
+
+    def check(self, program: Any, parameters: Any, after: dict) -> None:
+        pass
 
     def missing(self, parameters: Any, names: list[tuple[str, ...]]) -> str:
         if self.path in _with_variables(parameters):

@@ -14,6 +14,7 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
 from ._errors import called_twice
+from ._programs import called, programs
 from ._tokens import as_map
 
 Rest = Callable[[Array], Any]
@@ -72,8 +73,12 @@ class Marked(Hashable, Protocol):
     @property
     def tokens(self) -> int | None: ...
 
-    def program(self, parameters: Any, images: Array) -> Any:
-        """Runs the model, marking as it goes."""
+    def program(self, parameters: Any, images: Array) -> tuple[Any, dict[str, Array]]:
+        """Runs the model, marking as it goes: the output, and what else `check` looks at, by name."""
+        ...
+
+    def check(self, program: Any, parameters: Any, after: dict[str, Any]) -> None:
+        """Raises ValueError where the program, whose last outputs are those of `after`, is none to be probed."""
         ...
 
     def missing(self, parameters: Any, names: list) -> str:
@@ -97,7 +102,8 @@ def split_at_mark(model: Marked, parameters: Any, images: Array) -> tuple[Array,
 
 def _split(model: Marked, parameters: Any, images: Array) -> tuple[Array, Rest]:
     """`split_at_mark` for an activation as the model has it."""
-    program, shapes = _trace(model, parameters, images)
+    program, (shapes, after) = _trace(model, parameters, images)
+    model.check(program.jaxpr, parameters, after)
     names = list(_marks(program.jaxpr))
     if model.name not in names:
         same_kind = [each for each in dict.fromkeys(names) if type(each) is type(model.name)]
@@ -106,10 +112,15 @@ def _split(model: Marked, parameters: Any, images: Array) -> tuple[Array, Rest]:
         raise ValueError(called_twice(model.who))
     leaves = jax.tree.leaves((parameters, images))
     activation, frames = _before(program.jaxpr, program.consts, leaves, model.name, model.who)
-    return activation, lambda changed: jax.tree.unflatten(jax.tree.structure(shapes), _after(frames, changed))
+    structure = jax.tree.structure(shapes)
+
+    def run(changed: Array) -> Any:
+        return jax.tree.unflatten(structure, _after(frames, changed)[: structure.num_leaves])
+
+    return activation, run
 
 
-def _program(model: Marked, parameters: Any, images: Array) -> Any:
+def _program(model: Marked, parameters: Any, images: Array) -> tuple[Any, dict[str, Array]]:
     return model.program(parameters, images)
 
 
@@ -145,8 +156,8 @@ def _before(program: Any, consts: Any, inputs: Any, name: Hashable, who: str) ->
         if equation.primitive is _mark and equation.params["name"] == name:
             _check_used(program, equation.outvars[0], who)
             return frame.value(equation.invars[0]), [frame]
-        if any(name in _marks(inner) for inner in _programs(equation)):
-            inner = _called(equation)
+        if any(name in _marks(inner) for inner in programs(equation)):
+            inner = called(equation)
             if inner is None:
                 raise ValueError(
                     f"{who} lies inside a {equation.primitive.name}, which may run it more than once or not at all: "
@@ -174,34 +185,13 @@ def _after(frames: list[_Frame], changed: Array) -> list:
     return outputs
 
 
-# What runs a program once, as it is, and where it has the program.
-_CALLS = {"jit": "jaxpr", "remat2": "jaxpr", "closed_call": "call_jaxpr"}
-
-
-def _called(equation: Any) -> Any:
-    """The program that an equation runs once, as it is; None for loops, branches and the like."""
-    if type(equation.params.get("_prim")).__name__ == "RematTraced":  # with jax_remat3
-        return equation.params["_prim"].params["jaxpr"]
-    return equation.params.get(_CALLS.get(equation.primitive.name))
-
-
 def _marks(program: Any) -> Iterator[Hashable]:
     """Names of the marks in a program, as often as they are there."""
     for equation in program.eqns:
         if equation.primitive is _mark:
             yield equation.params["name"]
-        for inner in _programs(equation):
+        for inner in programs(equation):
             yield from _marks(inner)
-
-
-def _programs(equation: Any) -> Iterator[Any]:
-    """The programs that an equation runs: the body of a jit or a loop, the branches of a condition."""
-    held = equation.params.get("_prim")
-    for value in (equation.params if held is None else held.params).values():
-        for each in value if isinstance(value, tuple | list) else [value]:
-            inner = getattr(each, "jaxpr", each)
-            if hasattr(inner, "eqns"):
-                yield inner
 
 
 def _check_used(program: Any, marked: Any, who: str) -> None:

@@ -10,10 +10,12 @@ from flax import linen, nnx
 from jaxtyping import Array, Float
 
 from . import _targets
-from ._anatomy import Anatomy, Split, Submodule, evaluation, resolve
+from ._anatomy import Anatomy, Split
 from ._functions import as_pytree
 from ._linen import Linen, path_of
 from ._marks import Rest, varying
+from ._modes import check_call
+from ._nnx import Submodule, resolve, static_and_arrays
 from ._tap import Tapped
 
 Edit = Callable[[Array], Array]
@@ -156,7 +158,9 @@ def probe(
     if split is not None:
         if model is not None or layer is not None:
             raise TypeError("pass a model and a layer, or split=(features, head), not both")
-        _refuse("split=", variables, call)
+        for name, value in (("variables", variables), ("call", call)):
+            if value is not None:
+                raise TypeError(f"{name}= is for a model, not for split=")
         features, head = split
         return Probe((as_pytree(features), as_pytree(head)), Split(tokens))
     if model is None or layer is None:
@@ -164,21 +168,18 @@ def probe(
     if isinstance(model, type) and issubclass(model, nnx.Module | linen.Module):
         raise TypeError(f"the model must be an instance; got the class {model.__name__}: build it first")
     tokens = getattr(model, "leading_tokens", None) if tokens is None else tokens
-    if isinstance(model, nnx.Module):
-        _refuse("an NNX module", variables, call)
-        path = resolve(model, layer)
-        graphdef, state = nnx.split(evaluation(model))
-        leaves = nnx.to_flat_state(state)
-        parameters = {
-            "/".join(map(str, where)): leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
-            for where, leaf in leaves
-        }
-        return Probe(parameters, Submodule(graphdef, tuple(where for where, _ in leaves), path, tokens))
     options = tuple(sorted((call or {}).items()))
     _check_static(model, options)
+    if isinstance(model, nnx.Module):
+        if variables is not None:
+            raise TypeError("variables= is for a Linen module or a function, not for an NNX module")
+        check_call(model, dict(options))
+        module, parameters = static_and_arrays(model, options)
+        return Probe(parameters, Submodule(module, resolve(model, layer), tokens))
     if isinstance(model, linen.Module):
         if variables is None:
             raise TypeError("a Linen module holds no parameters: pass variables=, what model.init returned")
+        check_call(model, dict(options))
         return Probe(variables, Linen(model, path_of(layer), options, tokens))
     if not callable(model):
         raise TypeError(
@@ -186,12 +187,6 @@ def probe(
         )
     given = () if variables is None else (variables,)
     return Probe((as_pytree(model), *given), Tapped(layer, options, tokens))
-
-
-def _refuse(kind: str, variables: Any, call: Any) -> None:
-    for name, value in (("variables", variables), ("call", call)):
-        if value is not None:
-            raise TypeError(f"{name}= is for a Linen module or a function, not for {kind}")
 
 
 def _check_static(model: Any, options: tuple[tuple[str, Any], ...]) -> None:

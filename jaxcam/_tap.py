@@ -53,9 +53,12 @@ class Tapped:
     def who(self) -> str:
         return f"tap {self.name!r}"
 
-    def program(self, parameters: tuple, images: Array) -> Any:
+    def program(self, parameters: tuple, images: Array) -> tuple[Any, dict]:
         function, *variables = parameters
-        return function(*variables, images, **dict(self.call))
+        return function(*variables, images, **dict(self.call)), {}
+
+    def check(self, program: Any, parameters: Any, after: dict) -> None:
+        pass
 
     def missing(self, parameters: tuple, names: list) -> str:
         if names:
