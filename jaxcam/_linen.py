@@ -2,14 +2,16 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import jax
-from flax import linen
+from flax import errors, linen
 from jaxtyping import Array
 
 from ._errors import never_called, unknown
 from ._marks import Rest, mark, mark_layer, split_at_mark
+from ._modes import in_training
 
 # What `nn.jit` traced before, without the marks, is not taken from its cache while a probe looks.
 _probing = jax.make_user_context(default_value=False)
@@ -39,8 +41,23 @@ class Linen:
         return f"layer {str(self)!r}"
 
     def program(self, parameters: Any, images: Array) -> tuple[Any, dict]:
-        with _probing(True), linen.intercept_methods(self._mark_output):
-            return self.module.apply(parameters, images, **dict(self.call)), {}
+        try:
+            with _probing(True), linen.intercept_methods(self._mark_output):
+                return self.module.apply(parameters, images, **dict(self.call)), {}
+        except errors.FlaxError as error:
+            raise ValueError(self._explained(parameters, error)) from error
+
+    def _explained(self, variables: Any, error: errors.FlaxError) -> str:
+        """What Flax says of variables and random generators, as a mistake in how the probe was made."""
+        kind = type(self.module)
+        if isinstance(error, errors.ModifyScopeVariableError) and "batch_stats" in str(error):
+            return in_training(kind, "a batch norm")
+        if isinstance(error, errors.InvalidRngError) and '"params"' not in str(error):
+            return in_training(kind, "a dropout (or another random layer)")
+        if isinstance(variables, Mapping) and variables and "params" not in variables:
+            names = ", ".join(map(repr, list(variables)[:4]))
+            return f"variables= has no 'params' but {names}: pass the whole of what model.init returned"
+        return str(error)
 
     def check(self, program: Any, parameters: Any, after: dict) -> None:
         pass

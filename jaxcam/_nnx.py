@@ -141,7 +141,8 @@ def _marked(kind: type[nnx.Module], path: Path) -> type[nnx.Module]:
         return mark_layer(returned, path, f"layer {'.'.join(path)!r}")
 
     names = {each: getattr(kind, each) for each in ("__module__", "__qualname__", "__doc__")}
-    return type(kind)(kind.__name__, (kind,), names | {"__call__": __call__})
+    make: Any = type(kind)
+    return make(kind.__name__, (kind,), names | {"__call__": __call__})
 
 
 def layers(model: nnx.Module) -> list[str]:

@@ -122,17 +122,20 @@ def probe(
 ) -> Probe:
     """A probe of one layer of a model.
 
+    It is a snapshot: it holds the parameters as they are now. After training, make a new one; nothing is compiled anew.
+
     Args:
         model: any `flax.nnx.Module` that takes a batch `(B, H, W, C)`. It is viewed in evaluation mode (running
-            batch statistics, no dropout) and never changed. Or a `flax.linen.Module`, with `variables`. Or a function
-            of a batch in which `jaxcam.tap` marks the layer: `(images)`, or `(variables, images)` with `variables`.
+            batch statistics, no dropout) and never changed; where its call says the mode, `call` says it. Or a
+            `flax.linen.Module`, with `variables`. Or a function of a batch in which `jaxcam.tap` marks the layer:
+            `(images)`, or `(variables, images)` with `variables`.
         layer: dotted path of a submodule whose output has two spatial axes and channels last: `"layer4"`,
-            `"layer3.5.conv2"`, `"features.12"`. Or one whose output is tokens `(1, tokens, K)`, square patches row
+            `"layer3.5.conv2"`, `"features.12"`, `"layer4[-1]"` (the last of a list). Or one whose output is tokens `(1, tokens, K)`, square patches row
             by row: they become a map `(h, w, K)` of the image's proportions, also for edits. Of a function, the name
             of the tap.
         variables: of a Linen module, `{"params": ..., "batch_stats": ...}`; or the first argument of a function, any
             pytree of arrays. They are arguments of what is compiled; what a function holds by itself is part of it.
-        call: options that a Linen module or a function is called with, such as `{"train": False}`.
+        call: options that the model is called with, such as `{"train": False}`: values that can be hashed.
         split: instead of a model and a layer, two functions of a batch: `features: images -> activation (1, h, w, K)`,
             or tokens, and `head: activation -> output`. A function that is a pytree (an `nnx.Module`, a
             `jax.tree_util.Partial`) keeps its arrays as arguments; a plain function is static.
@@ -144,7 +147,8 @@ def probe(
         TypeError: neither or both ways of naming a layer; a model of no such kind; a Linen module without variables,
             or an NNX module with them; an option of the call that cannot be hashed.
         ValueError: a path that does not exist (the nearest that does is named), or one that is not callable; a
-            number of tokens below 0. What a Linen module or a function lacks is found when it first runs.
+            number of tokens below 0. What a Linen module or a function lacks, and a batch norm or a dropout that runs
+            in training mode, is found when the model first runs.
 
     Example:
         >>> import jax, jaxcam
