@@ -130,9 +130,9 @@ def probe(
             `flax.linen.Module`, with `variables`. Or a function of a batch in which `jaxcam.tap` marks the layer:
             `(images)`, or `(variables, images)` with `variables`.
         layer: dotted path of a submodule whose output has two spatial axes and channels last: `"layer4"`,
-            `"layer3.5.conv2"`, `"features.12"`, `"layer4[-1]"` (the last of a list). Or one whose output is tokens `(1, tokens, K)`, square patches row
-            by row: they become a map `(h, w, K)` of the image's proportions, also for edits. Of a function, the name
-            of the tap.
+            `"layer3.5.conv2"`, `"features.12"`, `"layer4[-1]"` (the last of a list). Or one whose output is tokens
+            `(1, tokens, K)`, square patches row by row: they become a map `(h, w, K)` of the image's proportions, also
+            for edits. Of a function, the name of the tap.
         variables: of a Linen module, `{"params": ..., "batch_stats": ...}`; or the first argument of a function, any
             pytree of arrays. They are arguments of what is compiled; what a function holds by itself is part of it.
         call: options that the model is called with, such as `{"train": False}`: values that can be hashed.
