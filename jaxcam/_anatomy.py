@@ -1,24 +1,25 @@
 """How a probe reaches into a model: a submodule by its path, or two functions with the layer between them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
 from jaxtyping import Array
 
-from ._errors import called_twice, never_called, unknown
+from ._errors import never_called, unknown
+from ._marks import Rest, mark_layer, split_at_mark
 from ._tokens import as_map
-
-Edit = Callable[[Array], Array]
 
 
 @runtime_checkable
 class Anatomy(Hashable, Protocol):
-    """The static half of a probe: runs a model and hands its layer's activation to an edit."""
+    """The static half of a probe: a model as two parts, with its layer between them."""
 
-    def run(self, parameters: Any, images: Array, edit: Edit) -> tuple[Any, Array]:
-        """Batch of one image -> (output, activation before the edit), both with the batch axis."""
+    def split_at(self, parameters: Any, images: Array) -> tuple[Array, Rest]:
+        """Batch of one image -> the layer's activation as a map `(1, h, w, K)`, and the function of such a map, changed
+        or not, that runs what follows the layer and returns the model's output."""
         ...
 
 
@@ -46,21 +47,43 @@ class Submodule:
     def __repr__(self) -> str:
         return ".".join(self.path)
 
-    def run(self, parameters: dict[str, Any], images: Array, edit: Edit) -> tuple[Any, Array]:
+    @property
+    def name(self) -> tuple[str, ...]:
+        return self.path
+
+    @property
+    def who(self) -> str:
+        return f"layer {str(self)!r}"
+
+    def program(self, parameters: dict[str, Any], images: Array) -> Any:
         state = nnx.from_flat_state([(where, parameters["/".join(map(str, where))]) for where in self.leaves])
-        model = nnx.merge(self.graphdef, state)  # a fresh copy, so the tap below touches nobody's model
-        *above, name = self.path
-        parent = model
-        for step in above:
-            parent = getattr(parent, step)
-        tap = _Tap(
-            getattr(parent, name), ".".join(self.path), edit, (images.shape[1], images.shape[2]), self.tokens
-        )
-        vars(parent)[name] = tap
-        output = model(images)
-        if tap.activation is None:
-            raise ValueError(never_called(f"layer {tap.path!r}"))
-        return output, tap.activation
+        model = nnx.merge(self.graphdef, state)  # a fresh copy: nobody's model gets the mark
+        node = model
+        for step in self.path:
+            node = getattr(node, step)
+        node.__class__ = _marked(type(node), self.path)
+        return model(images)
+
+    def missing(self, parameters: Any, names: list) -> str:
+        return never_called(self.who)
+
+    def split_at(self, parameters: dict[str, Any], images: Array) -> tuple[Array, Rest]:
+        return split_at_mark(self, parameters, images)
+
+
+@functools.cache
+def _marked(kind: type[nnx.Module], path: tuple[str, ...]) -> type[nnx.Module]:
+    """The class of modules like those of `kind` whose output is marked.
+
+    A class, and the same one for the same layer, because NNX's own transformations take a module apart and make it
+    anew of its class, and compare classes to find what they compiled.
+    """
+
+    def __call__(self, *args: Any, **options: Any) -> Array:
+        return mark_layer(kind.__call__(self, *args, **options), path, f"layer {'.'.join(path)!r}")
+
+    names = {each: getattr(kind, each) for each in ("__module__", "__qualname__", "__doc__")}
+    return type(kind)(kind.__name__, (kind,), names | {"__call__": __call__})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,32 +92,11 @@ class Split:
 
     tokens: int | None = None
 
-    def run(self, parameters: tuple[Callable, Callable], images: Array, edit: Edit) -> tuple[Any, Array]:
+    def split_at(self, parameters: tuple[Callable, Callable], images: Array) -> tuple[Array, Rest]:
         features, head = parameters
         size = images.shape[1], images.shape[2]
         activation, restore = as_map(features(images), size, self.tokens, "features")
-        return head(restore(edit(activation))), activation
-
-
-class _Tap:
-    """Stands at the place of a layer, keeps the map it returns and hands on the edited one, as the layer would."""
-
-    def __init__(self, layer: Any, path: str, edit: Edit, size: tuple[int, int], tokens: int | None):
-        self.layer, self.path, self.edit, self.size, self.tokens = layer, path, edit, size, tokens
-        self.activation: Array | None = None
-
-    def __call__(self, *args: Any, **options: Any) -> Array:
-        if self.activation is not None:
-            raise ValueError(called_twice(f"layer {self.path!r}"))
-        returned = self.layer(*args, **options)
-        self.activation, restore = as_map(returned, self.size, self.tokens, f"layer {self.path!r}")
-        return restore(self.edit(self.activation))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.layer, name)
-
-    def __iter__(self):
-        return iter(self.layer)  # a model that walks a list's parts never calls the list: run() says so
+        return activation, lambda changed: head(restore(changed))
 
 
 def evaluation(model: nnx.Module) -> nnx.Module:

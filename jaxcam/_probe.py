@@ -10,11 +10,13 @@ from flax import linen, nnx
 from jaxtyping import Array, Float
 
 from . import _targets
-from ._anatomy import Anatomy, Edit, Split, Submodule, evaluation, resolve
+from ._anatomy import Anatomy, Split, Submodule, evaluation, resolve
 from ._functions import as_pytree
 from ._linen import Linen, path_of
+from ._marks import Rest, varying
 from ._tap import Tapped
 
+Edit = Callable[[Array], Array]
 Image = Float[Array | np.ndarray, "H W C"]
 
 
@@ -63,30 +65,38 @@ class Probe:
                 that is no map and no grid of tokens, an edit that changes the shape.
         """
         check_image(image)
-        output, activation = self.anatomy.run(
-            self.parameters, jnp.asarray(image)[None], lambda a: _edited(a, edit)
-        )
-        return jax.tree.map(lambda leaf: leaf[0], output), activation[0]
+        activation, rest = self._split_at(image)
+        return rest(activation if edit is None else _edited(activation, edit)), activation
 
     def look(self, image: Image, target: _targets.Target = None) -> Look:
         """Output, score, activation and gradient of the layer for one image, for the cost of the forward pass
         and the backward pass of what follows the layer.
 
-        The gradient is that of a zero added to the activation, so nothing before the layer is differentiated.
+        Nothing before the layer is differentiated. Inside `jax.shard_map` the gradient is each device's own.
 
         Args:
             image: `(H, W, C)`.
             target: a class index, None for the most likely class, or a callable `output -> scalar`.
         """
-        shape = jax.eval_shape(lambda x: self(x)[1], jax.ShapeDtypeStruct(image.shape, image.dtype))
+        activation, rest = self._split_at(image)
 
-        def score(change):
-            output, activation = self(image, lambda a: a + change)
-            return _targets.score(output, target), (output, activation)
+        def score(activation):
+            output = rest(activation)
+            return _targets.score(output, target), output
 
-        value, pull, (output, activation) = jax.vjp(score, jnp.zeros(shape.shape, shape.dtype), has_aux=True)
+        value, pull, output = jax.vjp(score, activation, has_aux=True)
+        if missing := varying(value) - varying(activation):
+            # The activation is the same on devices that score it differently: their gradients would be summed.
+            activation = jax.lax.pcast(activation, tuple(missing), to="varying")
+            value, pull, output = jax.vjp(score, activation, has_aux=True)
         (gradient,) = pull(jnp.ones_like(value))
         return Look(output, value, widen(activation), widen(gradient))
+
+    def _split_at(self, image: Image) -> tuple[Array, Rest]:
+        """The activation `(h, w, K)` of one image, and the function of one that returns the output for that image."""
+        check_image(image)
+        activation, rest = self.anatomy.split_at(self.parameters, jnp.asarray(image)[None])
+        return activation[0], lambda changed: jax.tree.map(lambda leaf: leaf[0], rest(changed[None]))
 
     def tree_flatten(self):
         return (self.parameters,), self.anatomy
@@ -212,12 +222,8 @@ def check_image(image: Any) -> None:
         )
 
 
-def _edited(activation: Array, edit: Edit | None) -> Array:
-    if edit is None:
-        return activation
-    changed = edit(activation[0])
-    if changed.shape != activation.shape[1:]:
-        raise ValueError(
-            f"an edit must keep the activation's shape {activation.shape[1:]}; got {changed.shape}"
-        )
-    return changed.astype(activation.dtype)[None]
+def _edited(activation: Array, edit: Edit) -> Array:
+    changed = edit(activation)
+    if changed.shape != activation.shape:
+        raise ValueError(f"an edit must keep the activation's shape {activation.shape}; got {changed.shape}")
+    return changed.astype(activation.dtype)
