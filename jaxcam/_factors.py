@@ -65,7 +65,9 @@ def _orthonormal(X: Array) -> Array:
     lowest = 64 * jnp.finfo(X.dtype).eps
     size = jnp.max(jnp.abs(X), axis=0)
     Q = _orthonormalised(X / jnp.where(size > 0, size, 1)[None], lowest)
-    return _orthonormalised(Q, lowest)  # what is lost for columns that nearly depend on each other is small by now
+    return _orthonormalised(
+        Q, lowest
+    )  # what is lost for columns that nearly depend on each other is small by now
 
 
 def _orthonormalised(A: Array, lowest: float | Array = 0.0) -> Array:
@@ -97,7 +99,9 @@ def _gram_schmidt(A: Array, least: Array) -> Array:
         square = jax.lax.dynamic_index_in_dim(products, k, keepdims=False)
         lost = square <= jax.lax.dynamic_index_in_dim(least, k, keepdims=False)
         inverse = jnp.where(lost, 0, 1 / jnp.where(lost, 1, square))
-        share = jnp.where(places > k, products * inverse, 0) + jnp.where(places == k, 1 - jnp.sqrt(inverse), 0)
+        share = jnp.where(places > k, products * inverse, 0) + jnp.where(
+            places == k, 1 - jnp.sqrt(inverse), 0
+        )
         return A - column * share[None]
 
     return jax.lax.fori_loop(0, A.shape[1], step, A)

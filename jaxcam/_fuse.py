@@ -1,5 +1,6 @@
 """Channels -> one map. Evidence of a layer's channels `(h, w, K)` becomes a raw, signed map `(h, w)`."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -19,6 +20,12 @@ def channel_sum(evidence: Evidence) -> Float[Array, "h w"]:
     Source: Zhou et al. 2016, arXiv 1512.04150 [paper].
     """
     return jnp.sum(evidence, axis=-1)
+
+
+def finite_only(map: Float[Array, "h w"], *origins: Array) -> Float[Array, "h w"]:
+    """The map; NaN everywhere where one of the arrays that it was made of holds a NaN or an infinity."""
+    finite = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(each)) for each in origins])
+    return jnp.where(finite, map, jnp.nan)
 
 
 def principal_component(evidence: Evidence) -> Float[Array, "h w"]:
