@@ -56,3 +56,32 @@ def whole_numbers(indices: Any) -> Any:
     if not jnp.issubdtype(found.dtype, jnp.integer):
         raise TypeError(f"class indices must be integers; got dtype {found.dtype}")
     return found
+
+
+def check_table(name: str, table: Any, shape: str) -> None:
+    """An array of two axes, of floating point, and finite where its values are known."""
+    if not hasattr(table, "dtype"):
+        raise TypeError(f"{name} is an array {shape}; got {type(table).__name__}")
+    if table.ndim != 2:
+        raise ValueError(f"{name} is an array {shape}; got shape {tuple(table.shape)}")
+    if not jnp.issubdtype(table.dtype, jnp.floating):
+        raise TypeError(f"{name} must be of floating point; got dtype {table.dtype}")
+    if not isinstance(table, jax.core.Tracer) and not (finite := np.asarray(jnp.isfinite(table))).all():
+        raise ValueError(
+            f"{name} has a NaN or infinite value ({np.sum(~finite)} of {finite.size} values are)"
+        )
+
+
+def check_weights(weights: Any, of: str, count: int) -> None:
+    """One weight for each sample or point, finite and at least 0 where their values are known."""
+    shape = np.shape(weights)
+    if shape != (count,):
+        raise ValueError(f"weights must be one per {of}, ({count},); got shape {shape}")
+    if isinstance(weights, jax.core.Tracer):
+        return
+    wrong = ~(np.asarray(weights, np.float64) >= 0) | np.isinf(np.asarray(weights, np.float64))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"weights must be finite and at least 0; weight {first} is {np.asarray(weights)[first]}"
+        )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._fuse import Fuse, channel_sum
+from .._fuse import Fuse, channel_sum, finite_only
 from .._probe import Image, Probe
 from .._targets import Target
 
@@ -51,7 +51,8 @@ def gradcam_elementwise(
     Source: pytorch-grad-cam's GradCAMElementWise [third party].
     """
     look = probe.look(image, target)
-    return fuse(jax.nn.relu(look.gradient * look.activation))
+    evidence = look.gradient * look.activation
+    return finite_only(fuse(jax.nn.relu(evidence)), evidence)
 
 
 def gradcampp(
