@@ -14,6 +14,11 @@ from ._tokens import as_map
 class Anatomy(Hashable, Protocol):
     """The static half of a probe: a model as two parts, with its layer between them."""
 
+    @property
+    def who(self) -> str:
+        """The layer in words, for errors."""
+        ...
+
     def split_at(self, parameters: Any, images: Array) -> tuple[Array, Rest]:
         """Batch of one image -> the layer's activation as a map `(1, h, w, K)`, and the function of such a map, changed
         or not, that runs what follows the layer and returns the model's output."""
@@ -25,9 +30,10 @@ class Split:
     """Two functions, given as the probe's parameters."""
 
     tokens: int | None = None
+    who = "features"
 
     def split_at(self, parameters: tuple[Callable, Callable], images: Array) -> tuple[Array, Rest]:
         features, head = parameters
         size = images.shape[1], images.shape[2]
-        activation, restore = as_map(features(images), size, self.tokens, "features")
+        activation, restore = as_map(features(images), size, self.tokens, self.who)
         return activation, lambda changed: head(restore(changed))

@@ -10,7 +10,7 @@ import numpy as np
 from . import _targets
 from ._display import display
 from ._explain_arguments import method_of, options_of, size_of, targets_of
-from ._inputs import check_images, shape_of_output
+from ._inputs import check_images, check_probe, shape_of_output
 from ._mesh import check_devices, on_each, split_of
 from ._probe import Probe
 from .methods import gradcam
@@ -71,6 +71,7 @@ def explain(
         >>> jaxcam.explain(probe, images, [3, 1, 4, 1], method=jaxcam.hirescam).shape
         (4, 32, 32)
     """
+    check_probe(probe)
     method = method_of(method)
     images = check_images(images)
     options = options_of(method, options, chunk, images)

@@ -8,11 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ._mistakes import check_array
 from ._probe import Image, Probe
+
+
+def check_probe(probe: Any) -> None:
+    if not isinstance(probe, Probe):
+        kind = probe.__name__ if isinstance(probe, type) else type(probe).__name__
+        raise TypeError(
+            f"a probe comes first, one layer of a model, and not the model itself; got {kind}: "
+            "jaxcam.probe(model, 'layer4') makes one, of the layer of that name"
+        )
 
 
 def check_images(images: Any) -> Array:
     """Images `(B, H, W, C)` of floating point, finite, as an array of the device."""
+    check_array(images)
     if not hasattr(images, "dtype"):
         images = np.asarray(images)
     if images.ndim != 4:

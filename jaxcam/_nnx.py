@@ -92,11 +92,12 @@ _trace: Any = jax.make_jaxpr(Static.run, static_argnums=0, return_shape=True)
 class Submodule:
     """A submodule of an NNX module, by path.
 
-    `tokens`: the leading ones that stand for no place, where the submodule returns tokens.
+    `tokens`: the leading ones that stand for no place, where the submodule returns tokens. `default`: the path that
+    the model names as the one to take.
     """
 
-    def __init__(self, module: Static, path: Path, tokens: int | None = None):
-        self.module, self.path, self.tokens = module, path, tokens
+    def __init__(self, module: Static, path: Path, tokens: int | None = None, default: str | None = None):
+        self.module, self.path, self.tokens, self.default = module, path, tokens, default
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Submodule) and vars(self) == vars(other))

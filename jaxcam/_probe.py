@@ -14,6 +14,7 @@ from ._anatomy import Anatomy, Split
 from ._functions import as_pytree
 from ._linen import Linen, path_of
 from ._marks import Rest, varying
+from ._mistakes import channels_first, check_array, check_layer, check_model, one_position
 from ._modes import check_call
 from ._nnx import Submodule, resolve, static_and_arrays
 from ._tap import Tapped
@@ -64,7 +65,8 @@ class Probe:
         Raises:
             TypeError: an image that is not of floating point.
             ValueError: an image that is not `(H, W, C)`, a layer that is called twice or never, an activation
-                that is no map and no grid of tokens, an edit that changes the shape.
+                that is no map and no grid of tokens or has one position, an edit that changes the shape, a model that
+                runs in training mode.
         """
         check_image(image)
         activation, rest = self._split_at(image)
@@ -97,7 +99,14 @@ class Probe:
     def _split_at(self, image: Image) -> tuple[Array, Rest]:
         """The activation `(h, w, K)` of one image, and the function of one that returns the output for that image."""
         check_image(image)
-        activation, rest = self.anatomy.split_at(self.parameters, jnp.asarray(image)[None])
+        try:
+            activation, rest = self.anatomy.split_at(self.parameters, jnp.asarray(image)[None])
+        except Exception as error:
+            if advice := channels_first(image):
+                raise ValueError(f"{advice}. The model said: {error}") from error
+            raise
+        if activation.shape[1:3] == (1, 1):
+            raise ValueError(one_position(self.anatomy.who, image, getattr(self.anatomy, "default", None)))
         return activation[0], lambda changed: jax.tree.map(lambda leaf: leaf[0], rest(changed[None]))
 
     def tree_flatten(self):
@@ -171,6 +180,9 @@ def probe(
         raise TypeError("a probe takes a model and the path of a layer, or split=(features, head)")
     if isinstance(model, type) and issubclass(model, nnx.Module | linen.Module):
         raise TypeError(f"the model must be an instance; got the class {model.__name__}: build it first")
+    check_model(model)
+    if not (isinstance(model, nnx.Module) and isinstance(layer, nnx.Module)):  # that one is told its path
+        check_layer(layer)
     tokens = getattr(model, "leading_tokens", None) if tokens is None else tokens
     options = tuple(sorted((call or {}).items()))
     _check_static(model, options)
@@ -179,7 +191,8 @@ def probe(
             raise TypeError("variables= is for a Linen module or a function, not for an NNX module")
         check_call(model, dict(options))
         module, parameters = static_and_arrays(model, options)
-        return Probe(parameters, Submodule(module, resolve(model, layer), tokens))
+        default = getattr(model, "default_layer", None)
+        return Probe(parameters, Submodule(module, resolve(model, layer), tokens, default))
     if isinstance(model, linen.Module):
         if variables is None:
             raise TypeError("a Linen module holds no parameters: pass variables=, what model.init returned")
@@ -210,6 +223,7 @@ def widen(x: Array) -> Array:
 
 
 def check_image(image: Any) -> None:
+    check_array(image)
     if image.ndim != 3:
         raise ValueError(
             f"a probe takes one image (H, W, C); got shape {image.shape}. "

@@ -7,8 +7,10 @@ from .._fuse import Fuse, channel_sum, finite_only
 from .._masks import over_chunks, reader
 from .._probe import Image, Probe, widen
 from .._targets import Target
+from ._of_probe import of_probe
 
 
+@of_probe
 def ablationcam(
     probe: Probe,
     image: Image,

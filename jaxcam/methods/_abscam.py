@@ -10,10 +10,12 @@ from .._fuse import Fuse, channel_sum, finite_only
 from .._masks import SCORES, cover, reader, score_masks, settle
 from .._probe import Image, Probe
 from .._targets import Target
+from ._of_probe import of_probe
 
 MERGES = ("weighted", "normalised", "single")
 
 
+@of_probe
 def abscam(
     probe: Probe,
     image: Image,

@@ -14,10 +14,12 @@ from .._masks import reader, score_masks, varies
 from .._probe import Image, Probe, widen
 from .._targets import Target
 from ._cluster_merges import MERGES, SCORES, Groups, combine
+from ._of_probe import of_probe
 
 CLUSTERS = 28
 
 
+@of_probe
 def clustercam(
     probe: Probe,
     image: Image,

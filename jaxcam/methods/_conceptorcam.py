@@ -18,8 +18,10 @@ from .._probe import Image, Probe, widen
 from .._targets import Target
 from ..conceptor import Conceptor, Number, and_not, check_positive, evidence, learned, matrix, not_, or_
 from ._gradcam import gradcam
+from ._of_probe import of_probe
 
 
+@of_probe
 def conceptorcam(
     probe: Probe,
     image: Image,

@@ -9,10 +9,12 @@ from .._fuse import Fuse, channel_sum, finite_only
 from .._masks import reader, score_masks
 from .._probe import Image, Probe, widen
 from .._targets import Target
+from ._of_probe import of_probe
 
 WEIGHTS = {"channels": "logit", "probability": "softmax"}  # and the score that each one reads
 
 
+@of_probe
 def scorecam(
     probe: Probe,
     image: Image,

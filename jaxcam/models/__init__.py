@@ -66,13 +66,15 @@ def build(
             raise ValueError(
                 f"{option} must be a floating point type such as jnp.float32 or jnp.bfloat16, got {value!r}"
             )
-    return architecture.model(
+    model: Any = architecture.model(
         num_classes=num_classes,
         dtype=jnp.dtype(dtype),
         param_dtype=jnp.dtype(param_dtype),
         rngs=_Keys((nnx.Rngs(0) if rngs is None else rngs).params()),
         **options,
     )
+    model.default_layer = architecture.layer  # which a probe of a layer that says nothing proposes
+    return model
 
 
 def names() -> tuple[str, ...]:
