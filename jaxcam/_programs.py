@@ -59,13 +59,21 @@ def _needed_by(equation: Any, outputs: list[bool]) -> list[bool]:
         return [True] * len(equation.invars)
     if equation.primitive.name != "scan":
         return needed(inner, outputs)
-    first, carried = equation.params["num_consts"], equation.params["num_carry"]
+    carried = sum(map(_same_rank, equation.outvars, inner.outvars))
+    first = (
+        sum(map(_same_rank, equation.invars, inner.invars)) - carried
+    )  # after what is the same in all rounds
     while True:  # what a round needs of the carry, the round before must give
         used = needed(inner, outputs)
         more = [a or b for a, b in zip(outputs, used[first : first + carried], strict=False)]
         if more + outputs[carried:] == outputs:
             return used
         outputs = more + outputs[carried:]
+
+
+def _same_rank(outside: Any, inside: Any) -> bool:
+    """Whether a scan hands it on whole: a constant or the carry, not a slice for each round."""
+    return len(outside.aval.shape) == len(inside.aval.shape)
 
 
 def _body(equation: Any) -> Any:

@@ -35,15 +35,15 @@ def test_what_is_no_path():
     ):
         jaxcam.probe(model, "stem.conv.kernel")
     with pytest.raises(
-        ValueError, match=r"'stem.conv.kernel_init' is a .*, not a module: probe the module that"
+        ValueError, match=r"'stem.conv.promote_dtype' is a .*, not a module: probe the module that"
     ):
-        jaxcam.probe(model, "stem.conv.kernel_init")
+        jaxcam.probe(model, "stem.conv.promote_dtype")
 
 
 def test_layers_are_what_a_probe_takes():
     model = Small("deep")
     found = jaxcam.layers(model)
-    assert found[:4] == ["stem", "tail", "fc", "stem.conv"] or set(found) >= {"stem", "blocks.0.conv", "fc"}
+    assert set(found) >= {"stem", "blocks.0.conv", "fc"}
     assert "blocks" not in found
     for path in found:
         jaxcam.probe(model, path)
@@ -66,7 +66,7 @@ def test_parts_of_lists_by_number():
     with pytest.raises(ValueError, match=r"no layer 'layer3\[-4\]'"):
         jaxcam.probe(model, "layer3[-4]")
     chain = nnx.Sequential(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), jnp.tanh, nnx.Linear(4, 2, rngs=nnx.Rngs(0)))
-    assert str(jaxcam.probe(chain, "[-1]" if False else "layers[-1]").anatomy) == "layers.2"
+    assert str(jaxcam.probe(chain, "layers[-1]").anatomy) == "layers.2"
 
 
 def test_channels_first():

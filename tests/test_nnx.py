@@ -45,9 +45,8 @@ class CompiledNet(Net):
 
 
 class RematNet(Net):
-    @nnx.remat(static_argnums=2)
     def __call__(self, x, train=True):
-        return Net.__call__(self, x, train)
+        return nnx.remat(lambda net, x: Net.__call__(net, x, train))(self, x)
 
 
 class CompiledBlock(Block):
