@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxcam.datasets._decode import decode_file
+from jaxcam._decode import decode_file
 from PIL import Image
 
 from jaxcam import datasets, models

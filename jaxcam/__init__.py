@@ -9,8 +9,8 @@ __version__ = "0.1.0"
 
 # Names load when they are first used, so that `jaxcam --help` does not wait for JAX.
 _HOMES = {
-    "_anatomy": ("layers",),
     "_blank": ("MapWarning",),
+    "_nnx": ("layers",),
     "_probe": ("Look", "Probe", "probe"),
     "_tap": ("tap",),
     "_targets": ("difference", "probability", "segmentation", "similarity", "top"),
@@ -45,13 +45,13 @@ __all__ = sorted([*chain(*_HOMES.values()), *_MODULES])  # pyright: ignore[repor
 
 if TYPE_CHECKING:
     from . import conceptor, datasets, demo, methods, metrics, models
-    from ._anatomy import layers
     from ._blank import MapWarning
     from ._display import display, normalise, overlay, resize
     from ._explain import explain
     from ._export import export
     from ._fuse import channel_sum, principal_component
     from ._kmeans import elbow, kmeans
+    from ._nnx import layers
     from ._probe import Look, Probe, probe
     from ._restore import Explainer, restore
     from ._tap import tap

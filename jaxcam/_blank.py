@@ -94,21 +94,12 @@ def _ranked(probe: Probe, image: Image, count: int) -> np.ndarray:
 
 
 def _instead(probe: Probe) -> str:
-    layer = _default_layer(probe)
+    layer = getattr(probe.anatomy, "default", None)
     if layer == str(probe.anatomy):
         return "it is the model's default layer, so what follows it gives no gradient at all"
     if layer is not None:
         return f"take layer {layer!r}, the model's default"
     return "take the block before it, or that block's first norm"
-
-
-def _default_layer(probe: Probe) -> str | None:
-    """The layer that `models.build` noted in a model of its own."""
-    graphdef, leaves = (getattr(probe.anatomy, name, None) for name in ("graphdef", "leaves"))
-    if graphdef is None or leaves is None:
-        return None
-    state = nnx.from_flat_state([(where, probe.parameters["/".join(map(str, where))]) for where in leaves])
-    return getattr(nnx.merge(graphdef, state), "default_layer", None)
 
 
 @jax.jit

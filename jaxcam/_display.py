@@ -11,7 +11,9 @@ Maps = Float[Array | np.ndarray, "*n h w"]
 
 
 def display(raw: Maps, *, size: tuple[int, int] | None = None) -> Float[Array, "*n H W"]:
-    """The map as it is shown: `normalise(resize(relu(raw), size))`, in [0, 1], never NaN.
+    """The map as it is shown: `normalise(resize(relu(raw), size))`, in [0, 1]; NaN where it is broken.
+
+    A map that holds a NaN or an infinity is NaN everywhere, so that it never looks like an explanation.
 
     Args:
         raw: raw maps `(..., h, w)`.
@@ -19,22 +21,24 @@ def display(raw: Maps, *, size: tuple[int, int] | None = None) -> Float[Array, "
 
     Source: equal to pytorch-grad-cam's, which normalises before and after it resizes [third party].
     """
-    shown = jax.nn.relu(raw)
+    shown = jnp.where(raw == -jnp.inf, jnp.nan, jax.nn.relu(raw))
     return normalise(shown if size is None else resize(shown, size))
 
 
 def normalise(maps: Maps) -> Float[Array, "*n h w"]:
-    """`N(m) = (m - min m) / (max m - min m)` of each map; zeros where a map is constant or holds no finite range.
+    """`N(m) = (m - min m) / (max m - min m)` of each map; zeros where a map is constant.
 
     Maps `(..., h, w)` -> `(..., h, w)`, in [0, 1].
-    A map counts as constant where its range is within rounding (8 units in the last place) of its largest value.
+    A map counts as constant where its range is within rounding (8 units in the last place) of its largest value. One
+    that holds a NaN or an infinity is NaN everywhere.
     """
     low = jnp.min(maps, axis=(-2, -1), keepdims=True)
     high = jnp.max(maps, axis=(-2, -1), keepdims=True)
     noise = 8 * jnp.finfo(maps.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
+    finite = jnp.isfinite(low) & jnp.isfinite(high)
     varies = (high - low > jnp.maximum(noise, jnp.finfo(maps.dtype).tiny)) & jnp.isfinite(high - low)
     scaled = (maps - jnp.where(varies, low, 0)) / jnp.where(varies, high - low, 1)
-    return jnp.where(varies, scaled, 0)
+    return jnp.where(finite, jnp.where(varies, scaled, 0), jnp.nan)
 
 
 def resize(maps: Maps, size: tuple[int, int]) -> Float[Array, "*n H W"]:

@@ -57,25 +57,6 @@ def choose(kind: str, name: str, known: Any, *, show: int = 12) -> Any:
     return known[name] if isinstance(known, dict) else name
 
 
-def channels_first(shape: tuple[int, ...]) -> str:
-    """What to add to an error about images `(..., C, H, W)`; nothing for other shapes."""
-    if len(shape) < 3 or shape[-3] not in (1, 3, 4) or shape[-1] <= 4:
-        return ""
-    axes = (*range(len(shape) - 3), *(len(shape) - each for each in (2, 1, 3)))
-    made = "(B, H, W, C)" if len(shape) > 3 else "(H, W, C)"
-    return f"; channels go last: transpose{axes} makes the images {made}"
-
-
-def torch_tensor(images: Any) -> str:
-    """What is wrong with images that are a tensor of torch; nothing for others."""
-    if type(images).__module__.partition(".")[0] != "torch":
-        return ""
-    return (
-        f"images are a torch tensor of shape {tuple(images.shape)}: pass a NumPy or JAX array with channels last, such "
-        "as images.permute(0, 2, 3, 1).numpy()"
-    )
-
-
 def called_twice(who: str) -> str:
     return (
         f"{who} is called more than once for one image, so it has no single activation: probe a layer that is called "

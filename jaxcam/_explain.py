@@ -13,6 +13,7 @@ from ._blank import warn_of_blank
 from ._display import display
 from ._explain_arguments import check_misnamed, method_of, options_of, size_of, targets_of
 from ._inputs import check_images, check_probe, shape_of_output
+from ._mesh import check_devices, on_each, split_of
 from ._probe import Probe
 from .methods import gradcam
 
@@ -34,7 +35,10 @@ def explain(
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         images: `(B, H, W, C)` of floating point, preprocessed for the model. An array that is sharded over
-            devices along B is explained where it lies.
+            devices along B is explained where it lies: each device computes its own images with the whole model,
+            and nothing crosses between them but the parameters that are themselves sharded over the same axes of
+            the mesh. (Inside a `jax.jit` of yours that is known for axes of type Explicit; for others, and for
+            images that are sharded along another axis, XLA decides what crosses.)
         targets: what to explain. None: the most likely class. An integer, or a callable `output -> scalar`: the
             same for every image. Integers `(B,)`: one class per image. Integers `(B, T)`, or `jaxcam.top(T)`: T
             classes per image from one forward pass. A sequence of B targets made by one maker
@@ -52,11 +56,13 @@ def explain(
 
     Returns:
         Maps `(B, H, W)`, or `(B, T, H, W)`, in [0, 1] (`raw`: signed, `(B, h, w)`, `(B, T, h, w)`), at least
-        float32. With `with_output`, a pair of the maps and the outputs, each with a leading axis B.
+        float32. A displayed map that is made of a NaN or an infinity is NaN everywhere; a raw map is NaN or infinite
+        at those places at least. With `with_output`, a pair of the maps and the outputs, each with a leading axis B.
 
     Raises:
         ValueError: images, targets or sizes of the wrong shape, a class out of range, images that are not finite,
-            an unknown method, images that the model rejects.
+            an unknown method, images that the model rejects, parameters that were put on one device where the
+            images are on several.
         TypeError: images or targets of the wrong type, a model instead of a probe, an option that the method does not
             have.
 
@@ -81,6 +87,9 @@ def explain(
     output = shape_of_output(probe, images)
     targets, axis = targets_of(targets, images.shape[0], output)
     size = size_of(size, raw, images.shape[1:3])
+    split = split_of(images)
+    if split is not None:
+        check_devices(probe, images)
     chunk = None if "chunk" in options else chunk
     arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
     static = tuple(sorted((name, value) for name, value in options.items() if name not in arrays))
@@ -96,6 +105,7 @@ def explain(
         static=static,
         size=size,
         chunk=chunk,
+        split=split,
     )
     if first.traced and not isinstance(maps, jax.core.Tracer) and maps.is_fully_addressable:
         warn_of_blank(probe, images, targets, axis, maps)
@@ -114,9 +124,19 @@ class _First:
         return 0
 
 
-@functools.partial(jax.jit, static_argnames=("first", "axis", "method", "static", "size", "chunk"))
-def _explain(probe, images, targets, arrays, *, first, axis, method, static, size, chunk):
+@functools.partial(
+    jax.jit, static_argnames=("first", "axis", "method", "static", "size", "chunk", "split")
+)
+def _explain(probe, images, targets, arrays, *, first, split, axis, **fixed):
     first.traced = True
+    function = functools.partial(_maps, axis=axis, **fixed)
+    arguments = probe, images, targets, arrays
+    if split is None:
+        return function(*arguments)
+    return on_each(function, split, arguments, (False, True, axis == 0, False))
+
+
+def _maps(probe, images, targets, arrays, *, axis, method, static, size, chunk):
     call = functools.partial(method, **dict(static), **arrays)
 
     def one(image, target):

@@ -18,7 +18,7 @@ from ._display import display
 from ._errors import choose
 from ._explain_arguments import method_of, options_of, size_of, targets_of
 from ._index import versions
-from ._inputs import shape_of_output
+from ._inputs import check_probe, shape_of_output
 from ._probe import Probe
 from .methods import gradcam
 
@@ -80,6 +80,7 @@ def export(
         raise TypeError(
             f"classes are said when the explainer is called; a target is a callable, got {target!r}"
         )
+    check_probe(probe)
     method = method_of(method)
     one = jnp.zeros((1, *shape), dtype)
     given = {name: str(value) for name, value in options.items()}

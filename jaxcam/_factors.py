@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array
 
 
@@ -14,7 +13,7 @@ def dot(a: Array, b: Array) -> Array:
 
 
 def _unbatched_on_cpu(function: Callable) -> Callable:
-    """LAPACK's share of the work, one matrix at a time on CPUs under vmap, in batches on other devices.
+    """Singular vectors by LAPACK, one matrix at a time on CPUs under vmap, in batches on other devices.
 
     Batches of LAPACK calls share jaxlib's thread pool, where two that run at once wait for each other for ever on a
     machine with two cores (jaxlib 0.10).
@@ -34,15 +33,11 @@ def _unbatched_on_cpu(function: Callable) -> Callable:
 @jax.custom_jvp
 def inverse_root(X: Array) -> Array:
     """P `(n, n)` with `P Pᵀ = (I + XᵀX)⁻¹` for X `(m, n)`, so that `C = W P Pᵀ Wᵀ`, P of W, where W Wᵀ is C's odds."""
-    # by QR of X over I: to form XᵀX would round away what the dtype still resolves
-    return _inverse_root_by_qr(X)
-
-
-@_unbatched_on_cpu
-def _inverse_root_by_qr(X: Array) -> Array:
-    identity = jnp.eye(X.shape[1], dtype=X.dtype)
-    R = jnp.linalg.qr(jnp.concatenate([X, identity]), mode="r")
-    return solve_triangular(R, identity)
+    # With X over I = Q R, the lower block of Q is R⁻¹ and Rᵀ R = I + XᵀX. To form XᵀX would round away what the dtype
+    # still resolves. The columns of Q are those of X over I up to a factor, so the factor may be taken out.
+    m, n = X.shape
+    size = jnp.maximum(jnp.max(jnp.abs(X), axis=0, initial=0), 1)
+    return _orthonormalised(jnp.concatenate([X, jnp.eye(n, dtype=X.dtype)]) / size[None])[m:]
 
 
 @inverse_root.defjvp
@@ -65,9 +60,51 @@ def compact(W: Array) -> Array:
     return dot(W, _orthonormal(jax.lax.stop_gradient(W.T)))
 
 
-@_unbatched_on_cpu
 def _orthonormal(X: Array) -> Array:
-    return jnp.linalg.qr(X)[0]
+    """Columns whose span holds those of X: orthonormal, but for columns of zeros where X has lower rank."""
+    lowest = 64 * jnp.finfo(X.dtype).eps
+    size = jnp.max(jnp.abs(X), axis=0)
+    Q = _orthonormalised(X / jnp.where(size > 0, size, 1)[None], lowest)
+    return _orthonormalised(
+        Q, lowest
+    )  # what is lost for columns that nearly depend on each other is small by now
+
+
+def _orthonormalised(A: Array, lowest: float | Array = 0.0) -> Array:
+    """Q of `A = Q R`: modified Gram-Schmidt over panels of columns, which is matrix products but for the panels.
+
+    As accurate as LAPACK's QR for R, and for Q up to the condition number of A times the dtype's epsilon. A column of
+    which no more than the share `lowest` is left is taken to depend on the columns before it, and becomes 0.
+    """
+    width = max(16, -(-A.shape[1] // 24))
+    squares = jnp.sum(A * A, axis=0)
+    panels, rest = [], A
+    for start in range(0, A.shape[1], width):
+        least = lowest**2 * squares[start : start + width]
+        panel, rest = _gram_schmidt(rest[:, :width], least), rest[:, width:]
+        # a step of Newton's iteration for the nearest orthonormal columns: what Gram-Schmidt leaves, squared
+        panel = 1.5 * panel - 0.5 * dot(panel, dot(panel.T, panel))
+        rest = rest - dot(panel, dot(panel.T, rest))
+        panels.append(panel)
+    return jnp.concatenate(panels, axis=1)
+
+
+def _gram_schmidt(A: Array, least: Array) -> Array:
+    """One column after the other: divided by its length, and taken out of those behind it."""
+    places = jnp.arange(A.shape[1])
+
+    def step(k, A):
+        column = jax.lax.dynamic_slice_in_dim(A, k, 1, axis=1)
+        products = jnp.sum(column * A, axis=0)
+        square = jax.lax.dynamic_index_in_dim(products, k, keepdims=False)
+        lost = square <= jax.lax.dynamic_index_in_dim(least, k, keepdims=False)
+        inverse = jnp.where(lost, 0, 1 / jnp.where(lost, 1, square))
+        share = jnp.where(places > k, products * inverse, 0) + jnp.where(
+            places == k, 1 - jnp.sqrt(inverse), 0
+        )
+        return A - column * share[None]
+
+    return jax.lax.fori_loop(0, A.shape[1], step, A)
 
 
 @jax.custom_jvp

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from ._anatomy import evaluation
+from ._nnx import Static, run, static_and_arrays
 
 
 def as_pytree(function: Callable) -> Callable:
@@ -14,7 +14,7 @@ def as_pytree(function: Callable) -> Callable:
     if not callable(function):
         raise TypeError(f"split takes two functions; got {type(function).__name__}")
     if isinstance(function, nnx.Module):
-        return _ModuleCall.of(function)
+        return _ModuleCall(*static_and_arrays(function))
     leaves = jax.tree.leaves(function)
     return function if leaves and all(map(_is_array, leaves)) else _PytreeCall.of(function)
 
@@ -23,23 +23,18 @@ def as_pytree(function: Callable) -> Callable:
 class _ModuleCall:
     """An NNX module as a function that is a pytree of its parameters."""
 
-    def __init__(self, state: Any, graphdef: Any):
-        self.state, self.graphdef = state, graphdef
+    def __init__(self, static: Static, arrays: Any):
+        self.static, self.arrays = static, arrays
 
-    @classmethod
-    def of(cls, module: nnx.Module) -> "_ModuleCall":
-        graphdef, state = nnx.split(evaluation(module))
-        return cls(nnx.to_pure_dict(state), graphdef)
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return nnx.merge(self.graphdef, self.state)(*args, **options)
+    def __call__(self, *args: Any) -> Any:
+        return run(self.static, self.arrays, *args)
 
     def tree_flatten(self):
-        return (self.state,), self.graphdef
+        return (self.arrays,), self.static
 
     @classmethod
-    def tree_unflatten(cls, graphdef, children):
-        return cls(children[0], graphdef)
+    def tree_unflatten(cls, static, children):
+        return cls(static, children[0])
 
 
 @jax.tree_util.register_pytree_node_class

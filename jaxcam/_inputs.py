@@ -8,26 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ._errors import channels_first, torch_tensor
+from ._mistakes import check_array
 from ._probe import Image, Probe
 
 
 def check_probe(probe: Any) -> None:
     if not isinstance(probe, Probe):
+        kind = probe.__name__ if isinstance(probe, type) else type(probe).__name__
         raise TypeError(
-            f"explain takes a probe, which is a model and one of its layers; got {_kind(probe)}: "
-            "jaxcam.explain(jaxcam.probe(model, layer), images)"
+            f"a probe comes first, one layer of a model, and not the model itself; got {kind}: "
+            "jaxcam.probe(model, 'layer4') makes one, of the layer of that name"
         )
-
-
-def _kind(value: Any) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def check_images(images: Any) -> Array:
     """Images `(B, H, W, C)` of floating point, finite, as an array of the device."""
-    if wrong := torch_tensor(images):
-        raise TypeError(wrong)
+    check_array(images)
     if not hasattr(images, "dtype"):
         images = np.asarray(images)
     if images.ndim != 4:
@@ -57,8 +53,7 @@ def shape_of_output(probe: Probe, images: Array) -> Any:
     try:
         return _forward.eval_shape(probe, jax.ShapeDtypeStruct(images.shape[1:], images.dtype))
     except (TypeError, ValueError) as error:
-        hint = channels_first(images.shape)
-        raise ValueError(f"cannot look at images of shape {images.shape[1:]}: {error}{hint}") from error
+        raise ValueError(f"cannot look at images of shape {images.shape[1:]}: {error}") from error
 
 
 @jax.jit
@@ -72,3 +67,32 @@ def whole_numbers(indices: Any) -> Any:
     if not jnp.issubdtype(found.dtype, jnp.integer):
         raise TypeError(f"class indices must be integers; got dtype {found.dtype}")
     return found
+
+
+def check_table(name: str, table: Any, shape: str) -> None:
+    """An array of two axes, of floating point, and finite where its values are known."""
+    if not hasattr(table, "dtype"):
+        raise TypeError(f"{name} is an array {shape}; got {type(table).__name__}")
+    if table.ndim != 2:
+        raise ValueError(f"{name} is an array {shape}; got shape {tuple(table.shape)}")
+    if not jnp.issubdtype(table.dtype, jnp.floating):
+        raise TypeError(f"{name} must be of floating point; got dtype {table.dtype}")
+    if not isinstance(table, jax.core.Tracer) and not (finite := np.asarray(jnp.isfinite(table))).all():
+        raise ValueError(
+            f"{name} has a NaN or infinite value ({np.sum(~finite)} of {finite.size} values are)"
+        )
+
+
+def check_weights(weights: Any, of: str, count: int) -> None:
+    """One weight for each sample or point, finite and at least 0 where their values are known."""
+    shape = np.shape(weights)
+    if shape != (count,):
+        raise ValueError(f"weights must be one per {of}, ({count},); got shape {shape}")
+    if isinstance(weights, jax.core.Tracer):
+        return
+    wrong = ~(np.asarray(weights, np.float64) >= 0) | np.isinf(np.asarray(weights, np.float64))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"weights must be finite and at least 0; weight {first} is {np.asarray(weights)[first]}"
+        )

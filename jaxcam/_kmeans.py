@@ -2,12 +2,15 @@
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+
+from ._inputs import check_table, check_weights
+from ._mesh import vary_as
 
 FULL, EARLY = (
     4,
@@ -56,11 +59,23 @@ def kmeans(
         weights: `(n,)`, at least 0. A point of weight 0 is labelled but moves nothing.
 
     Raises:
-        ValueError: clusters, restarts or iterations out of range, weights of another shape.
+        ValueError: clusters, restarts or iterations out of range, points that are not finite or of another rank,
+            weights of another shape or below 0. (Values inside `jax.jit` are not known, and not checked.)
+        TypeError: points that are no array of floating point.
 
     Source: Lloyd 1982; Arthur & Vassilvitskii 2007, "k-means++" [paper]; number of candidates as in
     scikit-learn [third party]; empty clusters and early judgement [ours].
     """
+    check_table("points", points, "(n, d)")
+    if weights is not None:
+        check_weights(weights, "point", points.shape[0])
+    return clustered(points, clusters, key, restarts=restarts, iterations=iterations, weights=weights)
+
+
+def clustered(
+    points: Any, clusters: int, key: Array, *, restarts: int, iterations: int, weights: Any
+) -> Clusters:
+    """`kmeans`, of values that may be NaN, which are then NaN in the centres."""
     n = points.shape[0]
     for name, value, low, high in (
         ("clusters", clusters, 1, n),
@@ -72,9 +87,6 @@ def kmeans(
             raise ValueError(f"{name} is a whole number {limit}; got {value!r}")
     X = jnp.asarray(points)
     w = jnp.ones(n, X.dtype) if weights is None else jnp.asarray(weights, X.dtype)
-    if w.shape != (n,):
-        raise ValueError(f"weights must be one per point, ({n},); got shape {w.shape}")
-
     return _best(X, w, key, iterations, clusters=clusters, restarts=restarts)
 
 
@@ -104,10 +116,12 @@ def elbow(
         A scalar; `int()` of it is what the `clusters` of `jaxcam.kmeans` and `jaxcam.clustercam` take.
 
     Raises:
-        ValueError: a range that is empty or reaches outside 1 to n.
+        ValueError: a range that is empty or reaches outside 1 to n, points that are not finite or of another rank.
+        TypeError: points that are no array of floating point.
 
     Source: Satopää et al. 2011, "Kneedle" [paper], for one curve without smoothing [ours].
     """
+    check_table("points", points, "(n, d)")
     n = points.shape[0]
     highest = max(lowest, math.ceil(math.sqrt(n))) if highest is None else highest
     if not 1 <= lowest <= highest <= n:
@@ -257,6 +271,6 @@ def _lloyd(
         return step + 1, centers, after, distances, jnp.any(after != labels)
 
     labels, distances = assign(centers)
-    start = (jnp.zeros_like(iterations), centers, labels, distances, jnp.bool_(True))
+    start = (jnp.zeros_like(iterations), centers, labels, distances, vary_as(jnp.bool_(True), labels))
     _, centers, labels, distances, _ = jax.lax.while_loop(unfinished, iterate, start)
     return centers, labels, jnp.sum(w[None] * distances, axis=1)

@@ -26,6 +26,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._factors import compact, dot, inverse_root, kernel
+from ._inputs import check_table, check_weights
 from ._probe import widen
 
 Samples = Float[Array | np.ndarray, "K n"]
@@ -64,16 +65,23 @@ def learn(
             weight of exactly 0 is taken to be 0.
 
     Raises:
-        ValueError: an aperture that is not finite and above 0, weights of another shape.
+        ValueError: an aperture that is not finite and above 0, samples that are not finite or of another rank,
+            weights of another shape or below 0. (Values inside `jax.jit` are not known, and not checked.)
+        TypeError: samples that are no array of floating point.
 
     Source: Jaeger 2014, "Controlling recurrent neural networks by conceptors", arXiv 1403.3369 [paper].
     """
     check_positive("aperture", aperture)
+    check_table("samples", samples, "(K, n)")
+    if weights is not None:
+        check_weights(weights, "sample", samples.shape[1])
+    return learned(samples, aperture, weights)
+
+
+def learned(samples: Any, aperture: Number, weights: Any) -> Conceptor:
+    """`learn`, of values that may be NaN, which are then NaN in the conceptor."""
     Z = widen(jnp.asarray(samples))
-    n = Z.shape[1]
-    w = jnp.ones(n, Z.dtype) if weights is None else jnp.asarray(weights, Z.dtype)
-    if w.shape != (n,):
-        raise ValueError(f"weights must be one per sample, ({n},); got shape {w.shape}")
+    w = jnp.ones(Z.shape[1], Z.dtype) if weights is None else jnp.asarray(weights, Z.dtype)
     some = jnp.where(w > 0, w, 1)
     roots = jnp.where(w > 0, jnp.sqrt(some), 0)  # a square root has no slope at 0
     total = jnp.sum(w)
@@ -143,8 +151,12 @@ def adapt(conceptor: Conceptor, gain: Number) -> Conceptor:
     """
     check_positive("gain", gain)
     W = conceptor.factor
-    gain = jnp.asarray(gain, W.dtype)
-    return Conceptor(W / gain if conceptor.negated else W * gain, conceptor.negated)
+    numbers = jnp.finfo(W.dtype)
+    gain = jnp.clip(jnp.asarray(gain, W.dtype), numbers.tiny, numbers.max)
+    # Odds so large are certain to rounding, and their squares are still numbers.
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(W), initial=numbers.tiny))
+    factor = jnp.minimum(1 / gain if conceptor.negated else gain, float(numbers.max) ** 0.4 / largest)
+    return Conceptor(W * factor, conceptor.negated)
 
 
 def evidence(conceptor: Conceptor, samples: Float[Array | np.ndarray, "K *n"]) -> Float[Array, "*n"]:

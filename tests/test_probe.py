@@ -206,7 +206,7 @@ def test_wrong_arguments():
         TypeError, match="variables= is for a Linen module or a function, not for an NNX module"
     ):
         jaxcam.probe(Small(), LAYER, variables={})
-    with pytest.raises(TypeError, match="call= is for a Linen module or a function, not for split="):
+    with pytest.raises(TypeError, match="call= is for a model, not for split="):
         jaxcam.probe(split=(jnp.sin, jnp.cos), call={"train": False})
     with pytest.raises(TypeError, match="not both"):
         jaxcam.probe(Small(), LAYER, split=(jnp.sin, jnp.cos))

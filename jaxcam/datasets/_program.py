@@ -17,6 +17,7 @@ from jaxtyping import Array
 
 from .._display import display
 from .._explain import explain
+from .._mesh import Split, on_each
 from .._probe import Probe
 from .._targets import Top
 from ..metrics import evaluate
@@ -99,12 +100,5 @@ class Program:
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _step(plan: Plan, mesh: Mesh, probe: Probe, arrays: dict[str, Any], images: Array, labels: Array):
-    shared, split = PartitionSpec(), PartitionSpec(DATA)
-    each = jax.shard_map(
-        functools.partial(compute, plan),
-        mesh=mesh,
-        in_specs=(shared, shared, split, split),
-        out_specs=split,
-        check_vma=False,  # nothing goes from one device to another
-    )
-    return each(probe, arrays, images, labels)
+    function, split = functools.partial(compute, plan), Split(mesh, (DATA,))
+    return on_each(function, split, (probe, arrays, images, labels), (False, False, True, True))

@@ -67,7 +67,7 @@ def report(
         title: of the page.
 
     Raises:
-        ValueError: no store, a damaged one, one without records, stores that name classes differently, more maps than the
+        ValueError: no store, a damaged one, one without records, stores that name classes differently, more maps than
             budget holds, or no such folder of pictures.
         OSError: a store that cannot be read, or a file that cannot be written.
     """

@@ -3,12 +3,14 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._fuse import Fuse, channel_sum
+from .._fuse import Fuse, channel_sum, finite_only
 from .._masks import over_chunks, reader
 from .._probe import Image, Probe, widen
 from .._targets import Target
+from ._of_probe import of_probe
 
 
+@of_probe
 def ablationcam(
     probe: Probe,
     image: Image,
@@ -50,4 +52,4 @@ def ablationcam(
     scores = over_chunks(without, channels, chunk, image.shape)
     whole = read(output)
     weights = (whole - scores) / jnp.where(whole == 0, 1, whole)
-    return fuse(weights[None, None] * widen(activation))
+    return finite_only(fuse(weights[None, None] * widen(activation)), activation)

@@ -6,14 +6,16 @@ from jaxtyping import Array, Float
 
 from .. import _display
 from .._errors import choose
-from .._fuse import Fuse, channel_sum
+from .._fuse import Fuse, channel_sum, finite_only
 from .._masks import SCORES, cover, reader, score_masks, settle
 from .._probe import Image, Probe
 from .._targets import Target
+from ._of_probe import of_probe
 
 MERGES = ("weighted", "normalised", "single")
 
 
+@of_probe
 def abscam(
     probe: Probe,
     image: Image,
@@ -66,18 +68,19 @@ def abscam(
     w = _weights(look.gradient)
     evidence = w[None, None] * look.activation
     if phase == 1:
-        return fuse(evidence)
+        return finite_only(fuse(evidence), evidence)
     if merge == "single":
         behind = cover(image, baseline=baseline)(jax.nn.relu(jnp.sum(evidence, axis=-1)))
         again = probe.look(behind, settle(look.output, target))
-        return fuse(_weights(again.gradient)[None, None] * again.activation)
-    masks = jnp.moveaxis(evidence, -1, 0)
+        found = fuse(_weights(again.gradient)[None, None] * again.activation)
+        return finite_only(found, evidence)
+    masks, origin = jnp.moveaxis(evidence, -1, 0), evidence
     scores, _ = score_masks(
         probe, image, masks, reader(look.output, target, score), baseline=baseline, chunk=chunk
     )
     if merge == "normalised":
         evidence = jnp.moveaxis(_display.normalise(masks), 0, -1)
-    return fuse(scores[None, None] * evidence)
+    return finite_only(fuse(scores[None, None] * evidence), origin)
 
 
 def _weights(gradient: Array) -> Float[Array, " K"]:

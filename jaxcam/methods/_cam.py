@@ -10,8 +10,10 @@ from .. import _targets
 from .._fuse import Fuse, channel_sum
 from .._probe import Image, Probe, widen
 from .._targets import Target
+from ._of_probe import of_probe
 
 
+@of_probe
 def cam(
     probe: Probe,
     image: Image,
@@ -42,6 +44,12 @@ def cam(
     Source: Zhou et al. 2016, "Learning deep features for discriminative localization", arXiv 1512.04150 [paper].
     """
     output, activation = probe(image)
+    if getattr(output, "ndim", None) != 1:
+        kind = f"of shape {output.shape}" if hasattr(output, "shape") else f"a {type(output).__name__}"
+        raise ValueError(
+            f"CAM needs logits (classes,), which one linear layer gives, and the output is {kind}: use hirescam or "
+            "gradcam with a callable target"
+        )
     slope = jax.grad(lambda logits: _targets.score(logits, target))(output)
     if weights is None:
         weights = _classifier(probe, image, activation, output.shape[-1])

@@ -8,16 +8,18 @@ from jaxtyping import Array, Bool, Float
 
 from .. import _display
 from .._errors import choose
-from .._fuse import Fuse, channel_sum
-from .._kmeans import kmeans
+from .._fuse import Fuse, channel_sum, finite_only
+from .._kmeans import clustered
 from .._masks import reader, score_masks, varies
 from .._probe import Image, Probe, widen
 from .._targets import Target
 from ._cluster_merges import MERGES, SCORES, Groups, combine
+from ._of_probe import of_probe
 
 CLUSTERS = 28
 
 
+@of_probe
 def clustercam(
     probe: Probe,
     image: Image,
@@ -97,7 +99,7 @@ def clustercam(
     scores, valid = score_masks(
         probe, image, groups.masks, reader(output, target, reads), baseline=baseline, chunk=chunk
     )
-    return combine(
+    found = combine(
         A,
         groups,
         scores,
@@ -109,6 +111,7 @@ def clustercam(
         temperature=temperature,
         fuse=fuse,
     )
+    return finite_only(found, A, scores)
 
 
 def group(
@@ -124,10 +127,10 @@ def group(
     K, h, w = channels.shape
     key = jax.random.key(0) if key is None else key
     weights = used.astype(channels.dtype)
-    found = kmeans(
+    found = clustered(
         channels.reshape(K, h * w),
         clusters,
-        key=key,
+        key,
         restarts=restarts,
         iterations=iterations,
         weights=weights,

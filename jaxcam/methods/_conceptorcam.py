@@ -13,13 +13,15 @@ from .. import _targets
 from .._display import normalise
 from .._errors import choose, unknown
 from .._factors import dot
-from .._fuse import Fuse, channel_sum
+from .._fuse import Fuse, channel_sum, finite_only
 from .._probe import Image, Probe, widen
 from .._targets import Target
-from ..conceptor import Conceptor, Number, and_not, check_positive, evidence, learn, matrix, not_, or_
+from ..conceptor import Conceptor, Number, and_not, check_positive, evidence, learned, matrix, not_, or_
 from ._gradcam import gradcam
+from ._of_probe import of_probe
 
 
+@of_probe
 def conceptorcam(
     probe: Probe,
     image: Image,
@@ -97,7 +99,8 @@ def conceptorcam(
     for side in sides[2:]:
         against = or_(against, side.positive)
     found = evidence(and_not(sides[0].positive, against), sides[0].Z)
-    return (found * _presence(sides[0]) if anchor else found).reshape(every.shape[1:3])
+    found = found * _presence(sides[0]) if anchor else found
+    return finite_only(found.reshape(every.shape[1:3]), every)
 
 
 def conceptor_fuse(
@@ -138,7 +141,8 @@ class _ConceptorFuse:
         found = COMBINE[self.combine](sides)
         if self.anchor and self.combine != "position":
             found = found * _presence(sides)
-        return jnp.where(sides.flat, COMBINE["positive"](sides), found).reshape(evidence.shape[:2])
+        found = jnp.where(sides.flat, COMBINE["positive"](sides), found).reshape(evidence.shape[:2])
+        return finite_only(found, evidence)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,8 +162,8 @@ def _sides(E: Array, aperture: Any, fuse: Fuse) -> _Sides:
     u = normalise(b).reshape(-1)
     flat = ~jnp.any(u > 0)
     Z = _unit_eigenvalues(E.reshape(-1, E.shape[-1]).T)
-    positive = learn(Z, aperture, weights=jnp.where(flat, 1, u))
-    negative = learn(Z, aperture, weights=1 - u)
+    positive = learned(Z, aperture, jnp.where(flat, 1, u))
+    negative = learned(Z, aperture, 1 - u)
     return _Sides(Z, b.reshape(-1), u, flat, aperture, positive, negative)
 
 
@@ -184,7 +188,7 @@ def _mean(sides: _Sides) -> Array:
 def _position(sides: _Sides) -> Array:
     size = jnp.sum(sides.Z * sides.Z, axis=0)
     columns = sides.Z / jnp.sqrt(jnp.where(size > 0, size, 1))[None]
-    positions = learn(_unit_eigenvalues(columns.T), sides.aperture)
+    positions = learned(_unit_eigenvalues(columns.T), sides.aperture, None)
     return dot(matrix(positions), sides.b)
 
 

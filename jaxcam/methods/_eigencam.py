@@ -5,8 +5,10 @@ from jaxtyping import Array, Float
 from .._fuse import Fuse, principal_component
 from .._probe import Image, Probe, widen
 from .._targets import Target
+from ._of_probe import of_probe
 
 
+@of_probe
 def eigencam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = principal_component
 ) -> Float[Array, "h w"]:
@@ -28,6 +30,7 @@ def eigencam(
     return fuse(widen(activation))
 
 
+@of_probe
 def eigengradcam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = principal_component
 ) -> Float[Array, "h w"]:

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._fuse import Fuse, channel_sum
+from .._fuse import Fuse, channel_sum, finite_only
 from .._probe import Image, Probe
 from .._targets import Target
+from ._of_probe import of_probe
 
 
+@of_probe
 def gradcam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
@@ -34,6 +36,7 @@ def gradcam(
     return fuse(weights * look.activation)
 
 
+@of_probe
 def gradcam_elementwise(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
@@ -51,9 +54,11 @@ def gradcam_elementwise(
     Source: pytorch-grad-cam's GradCAMElementWise [third party].
     """
     look = probe.look(image, target)
-    return fuse(jax.nn.relu(look.gradient * look.activation))
+    evidence = look.gradient * look.activation
+    return finite_only(fuse(jax.nn.relu(evidence)), evidence)
 
 
+@of_probe
 def gradcampp(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
@@ -82,6 +87,7 @@ def gradcampp(
     return fuse(weights * A)
 
 
+@of_probe
 def xgradcam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
@@ -108,6 +114,7 @@ def xgradcam(
     return fuse(weights * A)
 
 
+@of_probe
 def layercam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:

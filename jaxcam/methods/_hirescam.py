@@ -5,8 +5,10 @@ from jaxtyping import Array, Float
 from .._fuse import Fuse, channel_sum
 from .._probe import Image, Probe
 from .._targets import Target
+from ._of_probe import of_probe
 
 
+@of_probe
 def hirescam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:

@@ -5,14 +5,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._errors import choose
-from .._fuse import Fuse, channel_sum
+from .._fuse import Fuse, channel_sum, finite_only
 from .._masks import reader, score_masks
 from .._probe import Image, Probe, widen
 from .._targets import Target
+from ._of_probe import of_probe
 
 WEIGHTS = {"channels": "logit", "probability": "softmax"}  # and the score that each one reads
 
 
+@of_probe
 def scorecam(
     probe: Probe,
     image: Image,
@@ -61,7 +63,7 @@ def scorecam(
     )
     if weights == "channels":
         scores = _softmax(scores, valid)
-    return fuse(jnp.moveaxis(scores[:, None, None] * A, 0, -1))
+    return finite_only(fuse(jnp.moveaxis(scores[:, None, None] * A, 0, -1)), activation)
 
 
 def _softmax(scores: Array, valid: Array) -> Array:

@@ -73,7 +73,7 @@ def build(
         rngs=_Keys((nnx.Rngs(0) if rngs is None else rngs).params()),
         **options,
     )
-    model.default_layer = architecture.layer  # for the warning of a layer that no gradient reaches
+    model.default_layer = architecture.layer  # which a probe of a layer that says nothing proposes
     return model
 
 

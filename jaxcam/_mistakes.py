@@ -1,0 +1,55 @@
+"""Words for the mistakes that are made first: another library's objects, objects instead of names."""
+
+from typing import Any
+
+
+def is_torch(thing: Any) -> bool:
+    """Whether this is a tensor or a module of torch, which is never imported."""
+    return any(kind.__module__.split(".")[0] == "torch" for kind in type(thing).__mro__)
+
+
+def check_model(model: Any) -> None:
+    if is_torch(model):
+        raise TypeError(
+            f"{type(model).__name__} is a torch module, and a probe takes a JAX model: build the architecture with "
+            "jaxcam.models.build and load the weights with converters.from_torch(model, module.state_dict())"
+        )
+
+
+def check_layer(layer: Any) -> None:
+    if isinstance(layer, list | tuple):
+        raise TypeError(
+            f"a probe has one layer, named by a string; got {len(layer)} of them: make one of each"
+        )
+    if not isinstance(layer, str):
+        raise TypeError(
+            f"a layer is named by its path, a string such as 'layer4'; got a {type(layer).__name__}"
+        )
+
+
+def check_array(images: Any) -> None:
+    if is_torch(images):
+        axes = "1, 2, 0" if images.ndim == 3 else "0, 2, 3, 1"
+        raise TypeError(
+            f"got a torch tensor {tuple(images.shape)}: pass a NumPy or JAX array with the channels last, such as "
+            f"tensor.permute({axes}).numpy() of one with the channels first"
+        )
+
+
+def channels_first(image: Any) -> str | None:
+    """What may be wrong with an image that a model rejects."""
+    few = (1, 3, 4)
+    if image.shape[0] not in few or image.shape[-1] in few:
+        return None
+    return (
+        f"an image of shape {tuple(image.shape)} looks as if the channels came first, and a probe takes (H, W, C): "
+        "image.transpose(1, 2, 0), or images.transpose(0, 2, 3, 1) of a batch"
+    )
+
+
+def one_position(who: str, image: Any, default: str | None) -> str:
+    known = f", such as {default!r}" if default else ""
+    return (
+        f"{who} has one position for an image of {image.shape[0]}x{image.shape[1]}, and a map of one position says "
+        f"nothing: probe an earlier layer{known}, or take larger images"
+    )

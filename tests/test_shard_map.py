@@ -1,0 +1,49 @@
+"""Gradients inside `jax.shard_map` are each device's own. In a process of its own, which has four CPU devices."""
+
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec as P
+
+from nets import images, small
+import jaxcam
+
+mesh = jax.make_mesh((4,), ("b",))
+several, one = P("b"), P()
+probe, batch, classes = small(), images(4), np.arange(4, dtype=np.int32)
+
+
+def put(arrays, spec):
+    return jax.tree.map(lambda array: jax.device_put(array, NamedSharding(mesh, spec)), arrays)
+
+
+for method in (jaxcam.hirescam, jaxcam.gradcam):
+    for axis, shown, spec in ((0, batch, several), (None, batch[0], one)):  # images; classes of one image
+        maps = jax.vmap(method, (None, axis, 0))
+        expected = jax.jit(maps)(probe, shown, classes)
+        for check in (True, False):
+            mapped = jax.shard_map(
+                maps, mesh=mesh, in_specs=(one, spec, several), out_specs=several, check_vma=check
+            )
+            found = jax.jit(mapped)(put(probe, one), put(shown, spec), put(classes, several))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+            print("equal", flush=True)
+"""
+
+
+def test_gradients_are_each_devices_own():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=os.environ | flags | paths,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("equal") == 8
