@@ -129,9 +129,7 @@ def others():
     spread = jax.tree.unflatten(jax.tree.structure(probe), jax.tree.leaves(wide))
     same("gradcam", jaxcam.explain(spread, batch, 1), plain, "parameters along the images' axis")
     slope = jax.jit(jax.grad(lambda p, x: jnp.sum(jaxcam.explain(p, x, 1, raw=True) ** 2)))
-    for a, b in zip(
-        jax.tree.leaves(slope(probe, batch)), jax.tree.leaves(slope(probe, BATCH)), strict=True
-    ):
+    for a, b in zip(jax.tree.leaves(slope(probe, batch)), jax.tree.leaves(slope(probe, BATCH)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     try:
         jaxcam.explain(jax.device_put(probe, jax.devices()[1]), batch, 1)
