@@ -319,20 +319,20 @@ def test_weights_of_nothing():
 )
 def test_samples_and_weights_that_are_none(samples, weights, message):
     with pytest.raises(ValueError, match=message):
-        conceptor.learn(samples, weights=weights)
+        learn(samples, weights=weights)
 
 
 @pytest.mark.parametrize("gain", [1e-300, 1e-30, 1e-6, 1e6, 1e30, 1e300])
 @pytest.mark.parametrize("negated", [False, True])
 def test_adapt_keeps_eigenvalues_in_range(gain, negated):
     Z = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    C = conceptor.learn(jnp.asarray(Z))
-    C = conceptor.adapt(conceptor.not_(C) if negated else C, gain)
-    values = np.linalg.eigvalsh(conceptor.matrix(C))
+    C = learn(jnp.asarray(Z))
+    C = adapt(not_(C) if negated else C, gain)
+    values = np.linalg.eigvalsh(matrix(C))
     assert values.min() > -1e-5
     assert values.max() < 1 + 1e-5
     if gain > 1:  # 1 where C lets anything through at all
         expected = 5 if negated else 3
         assert np.sum(values > 0.99) == expected
-    share = conceptor.evidence(C, jnp.asarray(Z))
+    share = evidence(C, jnp.asarray(Z))
     assert np.isfinite(share).all()

@@ -16,9 +16,9 @@ def loop(probe, batch, targets, method, **options):
     )
 
 
-# Where more than 2e-6 is rounding: Conceptor-CAM's anchor multiplies it by up to 9. Ablation-CAM divides the difference
-# of two logits by a third, -0.18 for one of these images, and adds up the channels: a unit in the last place of a logit,
-# 1.2e-7, makes up to 1e-5 in a map of size 8.
+# Where more than 2e-6 is rounding: Conceptor-CAM's anchor multiplies it by up to 9. Ablation-CAM divides the
+# difference of two logits by a third, -0.18 for one of these images, and adds up the channels: a unit in the last
+# place of a logit, 1.2e-7, makes up to 1e-5 in a map of size 8.
 ROUNDING = {"conceptorcam": 5e-6, "ablationcam": 1e-5}
 
 
