@@ -62,7 +62,7 @@ def compact(W: Array) -> Array:
 
 def _orthonormal(X: Array) -> Array:
     """Columns whose span holds those of X: orthonormal, but for columns of zeros where X has lower rank."""
-    lowest = 64 * jnp.finfo(X.dtype).eps
+    lowest = 64 * float(jnp.finfo(X.dtype).eps)
     size = jnp.max(jnp.abs(X), axis=0)
     Q = _orthonormalised(X / jnp.where(size > 0, size, 1)[None], lowest)
     return _orthonormalised(
@@ -70,7 +70,7 @@ def _orthonormal(X: Array) -> Array:
     )  # what is lost for columns that nearly depend on each other is small by now
 
 
-def _orthonormalised(A: Array, lowest: float | Array = 0.0) -> Array:
+def _orthonormalised(A: Array, lowest: float = 0.0) -> Array:
     """Q of `A = Q R`: modified Gram-Schmidt over panels of columns, which is matrix products but for the panels.
 
     As accurate as LAPACK's QR for R, and for Q up to the condition number of A times the dtype's epsilon. A column of

@@ -152,6 +152,8 @@ def adapt(conceptor: Conceptor, gain: Number) -> Conceptor:
     check_positive("gain", gain)
     W = conceptor.factor
     numbers = jnp.finfo(W.dtype)
+    if isinstance(gain, float | int):
+        gain = min(max(gain, float(numbers.tiny)), float(numbers.max))
     gain = jnp.clip(jnp.asarray(gain, W.dtype), numbers.tiny, numbers.max)
     # Odds so large are certain to rounding, and their squares are still numbers.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(W), initial=numbers.tiny))

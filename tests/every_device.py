@@ -11,16 +11,17 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 sys.path.insert(0, str(Path(__file__).parent))
 
-import contextlib  # noqa: E402
+import contextlib
 
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-from jax.sharding import AxisType, NamedSharding  # noqa: E402
-from jax.sharding import PartitionSpec as P  # noqa: E402
-from nets import images, small  # noqa: E402
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from nets import images, small
 
-import jaxcam  # noqa: E402
+import jaxcam
 
 TARGETS = np.array([0, 4, 2, 1], np.int32)
 BATCH = images(4)
@@ -129,16 +130,10 @@ def others():
     spread = jax.tree.unflatten(jax.tree.structure(probe), jax.tree.leaves(wide))
     same("gradcam", jaxcam.explain(spread, batch, 1), plain, "parameters along the images' axis")
     slope = jax.jit(jax.grad(lambda p, x: jnp.sum(jaxcam.explain(p, x, 1, raw=True) ** 2)))
-    for a, b in zip(
-        jax.tree.leaves(slope(probe, batch)), jax.tree.leaves(slope(probe, BATCH)), strict=True
-    ):
+    for a, b in zip(jax.tree.leaves(slope(probe, batch)), jax.tree.leaves(slope(probe, BATCH)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-    try:
+    with pytest.raises(ValueError, match="put on 1 of the 4 devices"):
         jaxcam.explain(jax.device_put(probe, jax.devices()[1]), batch, 1)
-    except ValueError as error:
-        assert "put on 1 of the 4 devices" in str(error), error
-    else:
-        raise AssertionError("parameters on one device were taken")
 
 
 if __name__ == "__main__":

@@ -306,3 +306,34 @@ def test_bad_input_is_named():
 
 def test_weights_of_nothing():
     close(learn(samples(4), weights=np.zeros(4)), 0 * I)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("samples", "weights", "message"),
+    [
+        (np.full((3, 4), np.nan), None, "samples has a NaN or infinite value"),
+        (np.ones(3), None, r"samples is an array \(K, n\); got shape \(3,\)"),
+        (np.ones((3, 4)), np.array([1.0, -1, 0, 0]), "at least 0; weight 1 is -1"),
+        (np.ones((3, 4)), np.array([1.0, np.nan, 0, 0]), "at least 0; weight 1 is nan"),
+    ],
+)
+def test_samples_and_weights_that_are_none(samples, weights, message):
+    with pytest.raises(ValueError, match=message):
+        learn(samples, weights=weights)
+
+
+@pytest.mark.parametrize("gain", [1e-300, 1e-30, 1e-6, 1e6, 1e30, 1e300])
+@pytest.mark.parametrize("negated", [False, True])
+def test_adapt_keeps_eigenvalues_in_range(gain, negated):
+    Z = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    C = learn(jnp.asarray(Z))
+    C = adapt(not_(C) if negated else C, gain)
+    values = np.linalg.eigvalsh(matrix(C))
+    assert values.min() > -1e-5
+    assert values.max() < 1 + 1e-5
+    if gain > 1:  # 1 where C lets anything through at all
+        expected = 5 if negated else 3
+        assert np.sum(values > 0.99) == expected
+    share = evidence(C, jnp.asarray(Z))
+    assert np.isfinite(share).all()

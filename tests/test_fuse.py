@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jaxcam
+from jaxcam import _fuse
 
 
 def reference(evidence):
@@ -42,9 +43,35 @@ def test_principal_component_sign_does_not_depend_on_the_order_of_channels():
 def test_principal_component_of_nothing_is_nothing():
     for evidence in (np.zeros((4, 5, 6), np.float32), np.full((4, 5, 6), 3, np.float32)):
         np.testing.assert_array_equal(jaxcam.principal_component(evidence), 0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_principal_component_of_what_is_not_finite_is_nan(bad):
     broken = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
-    broken[0, 0, 0] = np.nan
-    assert np.isfinite(jaxcam.principal_component(broken)).all()
+    broken[0, 0, 0] = bad
+    assert np.isnan(jaxcam.principal_component(broken)).all()
+
+
+@pytest.mark.parametrize("gap", [0.5, 0.1, 1e-3, 1e-5])
+def test_top_eigenvector_of_hard_spectra(gap):
+    """As accurate as its condition, eps / gap, and more accurate than LAPACK's in float32."""
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(49, 49)))[0]
+    values = np.concatenate([[1, 1 - gap], (1 - gap) * np.linspace(1 - 1e-3, 0.01, 47)])
+    gram = ((turn * values) @ turn.T).astype(np.float32)
+    gram = (gram + gram.T) / 2
+    expected = np.linalg.eigh(gram.astype(np.float64))[1][:, -1]
+    value, vector = _fuse._top_eigenpair(jnp.asarray(gram))
+    error = np.linalg.norm(vector - expected * np.sign(expected @ vector))
+    assert error <= 2e-6 + np.finfo(np.float32).eps / gap
+    np.testing.assert_allclose(value, 1, atol=2e-6)
+
+
+def test_principal_component_gradient_of_equal_eigenvalues_is_finite():
+    evidence = np.zeros((2, 2, 3), np.float32)
+    evidence[0, 0, 0], evidence[0, 1, 0], evidence[1, 0, 1], evidence[1, 1, 1] = 1, -1, 1, -1
+    slope = jax.grad(lambda e: jnp.sum(jaxcam.principal_component(e)[0]))(jnp.asarray(evidence))
+    assert np.isfinite(slope).all()
+    assert np.abs(slope).max() < 100
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 20), (6, 5, 4)])

@@ -224,3 +224,40 @@ def test_bad_input_is_named(options, message):
     options = {"clusters": 2, "key": KEY} | options
     with pytest.raises(ValueError, match=message):
         kmeans(np.ones((6, 2), np.float32), options.pop("clusters"), **options)
+
+
+POINTS = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+REFUSED = {
+    "nan": (
+        {"points": np.where(POINTS > 1, np.nan, POINTS)},
+        ValueError,
+        "points has a NaN or infinite value",
+    ),
+    "infinity": ({"points": np.full((6, 2), np.inf)}, ValueError, "points has a NaN or infinite value"),
+    "list": ({"points": POINTS.tolist()}, TypeError, r"points is an array \(n, d\); got list"),
+    "vector": ({"points": POINTS[:, 0]}, ValueError, r"points is an array \(n, d\); got shape \(6,\)"),
+    "integers": (
+        {"points": np.arange(12).reshape(6, 2)},
+        TypeError,
+        "must be of floating point; got dtype int",
+    ),
+    "negative": (
+        {"weights": -np.ones(6)},
+        ValueError,
+        "weights must be finite and at least 0; weight 0 is -1",
+    ),
+    "nan weight": ({"weights": np.full(6, np.nan)}, ValueError, "weight 0 is nan"),
+    "too few": ({"weights": np.ones(5)}, ValueError, r"one per point, \(6,\); got shape \(5,\)"),
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("case", REFUSED)
+def test_points_and_weights_that_are_none(case):
+    change, error, message = REFUSED[case]
+    arguments = {"points": POINTS, "key": jax.random.key(0)} | change
+    with pytest.raises(error, match=message):
+        kmeans(clusters=2, **arguments)
+    if "points" in change:
+        with pytest.raises(error, match=message):
+            jaxcam.elbow(arguments["points"], key=jax.random.key(0))

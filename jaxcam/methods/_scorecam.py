@@ -63,7 +63,7 @@ def scorecam(
     )
     if weights == "channels":
         scores = _softmax(scores, valid)
-    return finite_only(fuse(jnp.moveaxis(scores[:, None, None] * A, 0, -1)), activation)
+    return finite_only(fuse(jnp.moveaxis(scores[:, None, None] * A, 0, -1)), activation, scores)
 
 
 def _softmax(scores: Array, valid: Array) -> Array:
