@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxcam._decode import decode_file
 from PIL import Image
 
 from jaxcam import datasets, models
+from jaxcam._decode import decode_file
 from jaxcam.datasets._feed import feed
 
 BATCH, AHEAD, WARM = 32, 3, 4  # WARM: batches before the clock starts, so that all processes run

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 
 from ._probe import Image, Look, Probe
 from ._targets import Target, Top

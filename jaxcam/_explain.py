@@ -124,9 +124,7 @@ class _First:
         return 0
 
 
-@functools.partial(
-    jax.jit, static_argnames=("first", "axis", "method", "static", "size", "chunk", "split")
-)
+@functools.partial(jax.jit, static_argnames=("first", "axis", "method", "static", "size", "chunk", "split"))
 def _explain(probe, images, targets, arrays, *, first, split, axis, **fixed):
     first.traced = True
     function = functools.partial(_maps, axis=axis, **fixed)

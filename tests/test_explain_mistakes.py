@@ -46,7 +46,9 @@ def test_an_argument_that_is_almost_one(probe, unchecked, case):
 
 
 def test_a_model_instead_of_a_probe(net, unchecked):
-    message = r"a probe comes first, one layer of a model, and not the model itself; got Small: jaxcam.probe\(model"
+    message = (
+        r"a probe comes first, one layer of a model, and not the model itself; got Small: jaxcam.probe\(model"
+    )
     with pytest.raises(TypeError, match=message):
         jaxcam.explain(net, IMAGES)
     with pytest.raises(TypeError, match="got Small"):
@@ -64,9 +66,9 @@ def test_channels_first(probe):
 
 
 def test_a_torch_tensor_is_told_without_torch(probe, monkeypatch, unchecked):
-    tensor = type("Tensor", (), {"__module__": "torch", "shape": (2, 3, 12, 14), "ndim": 4, "dtype": "torch.float32"})
+    tensor = type(
+        "Tensor", (), {"__module__": "torch", "shape": (2, 3, 12, 14), "ndim": 4, "dtype": "torch.float32"}
+    )
     monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))  # which has nothing
-    with pytest.raises(
-        TypeError, match=r"got a torch tensor \(2, 3, 12, 14\): pass a NumPy or JAX array"
-    ):
+    with pytest.raises(TypeError, match=r"got a torch tensor \(2, 3, 12, 14\): pass a NumPy or JAX array"):
         jaxcam.explain(probe, tensor())
