@@ -44,7 +44,7 @@ def primitives(jaxpr) -> set[str]:
     found = set()
     for equation in jaxpr.eqns:
         found.add(equation.primitive.name)
-    for inner in jax.core.subjaxprs(jaxpr) if hasattr(jax.core, "subjaxprs") else _inner(jaxpr):
+    for inner in _inner(jaxpr):
         found |= primitives(inner)
     return found
 
