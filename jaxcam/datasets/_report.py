@@ -64,8 +64,8 @@ def report(
         title: of the page.
 
     Raises:
-        ValueError: no store, a damaged one, one without records, stores that name classes differently, more maps than the
-            budget holds, or no such folder of pictures.
+        ValueError: no store, a damaged one, one without records, stores that name classes differently, more maps than
+            the budget holds, or no such folder of pictures.
         OSError: a store that cannot be read, or a file that cannot be written.
     """
     places = [stores] if isinstance(stores, (str, Path)) else list(stores)
