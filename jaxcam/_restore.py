@@ -67,7 +67,12 @@ class Explainer:
         targets = self._targets(targets, images.shape[0])
         if self._checked is not None and images.shape[0] not in self._checked:
             self._check_shapes(images, targets)
-        maps, outputs = self._run(self._weights, images, targets)
+        try:
+            maps, outputs = self._run(self._weights, images, targets)
+        except jax.errors.JaxRuntimeError as error:
+            if not str(error).startswith(("INVALID_ARGUMENT", "UNIMPLEMENTED")):
+                raise  # of the machine
+            raise ValueError(f"the program of this explainer does not compile: {error}") from error
         return (maps, outputs) if with_output else maps
 
     def _check_shapes(self, images: Any, targets: Any) -> None:

@@ -68,7 +68,7 @@ def report(
 
     Raises:
         ValueError: no store, a damaged one, one without records, stores that name classes differently, more maps than
-            budget holds, or no such folder of pictures.
+            the budget holds, or no such folder of pictures.
         OSError: a store that cannot be read, or a file that cannot be written.
     """
     places = [stores] if isinstance(stores, (str, Path)) else list(stores)
