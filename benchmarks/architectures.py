@@ -29,7 +29,7 @@ import synthetic
 import converters
 import jaxcam
 from jaxcam import models
-from jaxcam._flops import flops
+from jaxcam.probes._flops import flops
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = ("gradcam", "hirescam", "clustercam", "conceptorcam")

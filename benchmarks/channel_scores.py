@@ -16,7 +16,7 @@ import numpy as np
 from pictures import NETWORKS, Pictures
 
 from jaxcam import _masks
-from jaxcam._probe import widen
+from jaxcam._dtypes import widen
 
 CACHE = Path(__file__).parent / "results" / "cache"
 

@@ -26,8 +26,8 @@ import converters
 import jaxcam
 from jaxcam import datasets, models
 from jaxcam._targets import Top
-from jaxcam.datasets._plan import Plan
-from jaxcam.datasets._program import Program
+from jaxcam.datasets.running._plan import Plan
+from jaxcam.datasets.running._program import Program
 
 EARLY = 200  # records after which memory is measured for the first time
 WAYS = ("kernel", "arrays", "pictures")

@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from jaxcam import datasets, models
-from jaxcam._decode import decode_file
-from jaxcam.datasets._feed import feed
+from jaxcam.datasets.running._feed import feed
+from jaxcam.files._decode import decode_file
 
 BATCH, AHEAD, WARM = 32, 3, 4  # WARM: batches before the clock starts, so that all processes run
 PREPROCESS = models.preprocess("resnet50")

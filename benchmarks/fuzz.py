@@ -101,17 +101,17 @@ def _warm(kind: str) -> None:
         "checkpoints": ["converters", "fuzz_checkpoints", "safetensors.numpy"],
         "pictures": ["jaxcam.datasets", "jaxcam.models"],
         "manifests": [
-            "jaxcam.datasets._sources",
+            "jaxcam.datasets.sources._open",
             "pyarrow.parquet",
             "array_record.python.array_record_data_source",
         ],
         "explainers": [
-            "jaxcam._restore",
+            "jaxcam.exporting._restore",
             "jax.export",
             "jax._src.export.serialization",
             "jax.extend.mlir.dialects.stablehlo",
         ],
-        "stores": ["jaxcam.datasets._report", "jaxcam.datasets._status"],
+        "stores": ["jaxcam.datasets.reports._report", "jaxcam.datasets.running._status"],
     }[kind]
     for name in names:
         importlib.import_module(name)

@@ -266,7 +266,8 @@ def manifest(rng: np.random.Generator, bases: dict) -> Case:
 
 
 def judge_manifest(path: Path) -> str:
-    from jaxcam import _annotations, datasets
+    from jaxcam import datasets
+    from jaxcam.cli.evaluate import _annotations
 
     try:
         if path.name.startswith(("targets", "boxes")):
@@ -327,7 +328,7 @@ def explainer(rng: np.random.Generator, bases: dict) -> Case:
 
 def judge_explainer(path: Path) -> str:
     import jaxcam
-    from jaxcam import _restore
+    from jaxcam.exporting import _restore
 
     _restore.vet = _forked_vet  # as `restore` does it, but for the start of Python: a second each
     try:
@@ -346,7 +347,7 @@ def judge_explainer(path: Path) -> str:
 def _forked_vet(program: bytes) -> tuple[str, ...]:
     import resource
 
-    from jaxcam import _vetting
+    from jaxcam.exporting import _vetting
 
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:

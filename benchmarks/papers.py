@@ -25,8 +25,8 @@ from pictures import NETWORKS, Pictures
 
 import jaxcam
 from jaxcam import METHODS, metrics
-from jaxcam._flops import flops
 from jaxcam.methods._conceptorcam import conceptor_fuse
+from jaxcam.probes._flops import flops
 
 ROWS = Path(__file__).parent / "results" / "papers.csv"
 PRICES = ROWS.with_name("papers_costs.csv")

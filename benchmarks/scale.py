@@ -20,8 +20,8 @@ from PIL import Image
 import converters
 import jaxcam
 from jaxcam import datasets, models
-from jaxcam._flops import flops
-from jaxcam.datasets._feed import feed
+from jaxcam.datasets.running._feed import feed
+from jaxcam.probes._flops import flops
 
 DATA = Path(os.environ["JAXCAM_TEST_DATA"])
 PICTURES = 1_281_167  # ImageNet-1k's training pictures ...

@@ -13,10 +13,10 @@ import numpy as np
 
 import jaxcam
 from jaxcam import METHODS, metrics
-from jaxcam._flops import flops
 from jaxcam.demo._figure import draw
 from jaxcam.demo._network import LAYER, load, prepare
 from jaxcam.demo._scenes import scenes
+from jaxcam.probes._flops import flops
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = {

@@ -23,7 +23,7 @@ from pictures import NETWORKS, Pictures
 
 import jaxcam
 from jaxcam import _masks, metrics
-from jaxcam._probe import widen
+from jaxcam._dtypes import widen
 from jaxcam.methods import _cluster_merges, _clustercam
 
 BESIDE = ("scorecam", "scorecam probability", "gradcam")

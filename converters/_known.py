@@ -1,7 +1,7 @@
 """Tells which architecture a checkpoint is of.
 
 To build every model for that, even without its weights, takes many seconds, so each has its fingerprint here.
-After a change in jaxcam.models, `python -m converters._known` prints the lines anew.
+After a change in jaxcam.models, `python tests/converters/make_fingerprints.py` prints the lines anew.
 """
 
 import hashlib
@@ -107,18 +107,3 @@ def alike(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     """The architectures with these names and shapes, whatever their number of classes."""
     wanted = fingerprint(shapes)
     return [name for name, known in _FINGERPRINTS.items() if known == wanted]
-
-
-def main() -> None:
-    from flax import nnx
-
-    from converters._fit import shapes
-    from jaxcam import models
-
-    for name in models.names():
-        model = nnx.eval_shape(lambda name=name: models.build(name, rngs=nnx.Rngs(0)))
-        print(f'    "{name}": "{fingerprint(shapes(model))}",')
-
-
-if __name__ == "__main__":
-    main()

@@ -9,13 +9,13 @@ import jax.core
 import numpy as np
 
 from . import _targets
-from ._blank import warn_of_blank
+from ._checks import check_images, check_probe, shape_of_output
 from ._display import display
-from ._explain_arguments import check_misnamed, method_of, options_of, size_of, targets_of
-from ._inputs import check_images, check_probe, shape_of_output
-from ._mesh import check_devices, on_each, split_of
-from ._probe import Probe
+from ._request import check_misnamed, method_of, options_of, size_of, targets_of
+from .devices._mesh import check_devices, on_each, split_of
 from .methods import gradcam
+from .probes._blank import warn_of_blank
+from .probes._probe import Probe
 
 
 def explain(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._factors import dot
+from ._dtypes import dot
 
 Fuse = Callable[[Array], Array]
 Evidence = Float[Array | np.ndarray, "h w K"]

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._inputs import check_table, check_weights
-from ._mesh import vary_as
+from ._checks import check_table, check_weights
+from .devices._mesh import vary_as
 
 FULL, EARLY = (
     4,

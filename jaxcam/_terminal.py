@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ._pictures import Failure
+from .files._pictures import Failure
 
 ROWS = 30  # pictures in the table; the index has them all
 _HEADING = 12  # letters of a heading's word that are kept together

@@ -10,7 +10,7 @@ import tiny
 from nets import Small
 
 import jaxcam
-from jaxcam import _blank
+from jaxcam.probes import _blank
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 32, 32, 3)).astype(np.float32)
 GOOD = "encoder.layers.encoder_layer_10.ln_1"

@@ -7,7 +7,8 @@ from flax import nnx
 from selection import exhaustive
 
 import jaxcam
-from jaxcam import _flops, models
+from jaxcam import models
+from jaxcam.probes import _flops
 
 IMAGE = jax.ShapeDtypeStruct((224, 224, 3), jnp.float32)
 

@@ -11,7 +11,7 @@ from nets import images, small
 
 import jaxcam
 from jaxcam import METHODS
-from jaxcam._mesh import split_of
+from jaxcam.devices._mesh import split_of
 
 SCRIPT = Path(__file__).with_name("every_device.py")
 LAPACK = ("eigh", "qr", "svd", "cholesky", "triangular_solve", "lu", "householder_product", "geqrf", "schur")

@@ -11,7 +11,7 @@ import pytest
 from nets import images, small
 
 import jaxcam
-from jaxcam import _vetting
+from jaxcam.exporting import _vetting
 
 IMAGE = (12, 14, 3)
 BATCH = images(2)
@@ -161,14 +161,14 @@ def test_a_folder_of_a_strangers_is_not_imported_from(write, tmp_path, monkeypat
     ],
 )
 def test_damaged_metadata(write, parts, monkeypatch, key, value):
-    monkeypatch.setattr("jaxcam._restore.vet", lambda program: ())
+    monkeypatch.setattr("jaxcam.exporting._restore.vet", lambda program: ())
     meta = json.loads(parts["meta.json"]) | {key: value}
     with pytest.raises(ValueError, match="damaged"):
         jaxcam.restore(write(meta=json.dumps(meta)))
 
 
 def test_parts_that_are_damaged(write, parts, monkeypatch):
-    monkeypatch.setattr("jaxcam._restore.vet", lambda program: ())
+    monkeypatch.setattr("jaxcam.exporting._restore.vet", lambda program: ())
     for changed in ({"meta": b"[" * 100_000}, {"weights": b"\xff" * 90}, {"weights": b""}, {"program": b""}):
         with pytest.raises(ValueError, match="x is damaged"):
             jaxcam.restore(write(**changed))
@@ -180,6 +180,6 @@ def test_own_mistakes_do_not_read_as_damage(write, monkeypatch):
     def broken(*arguments):
         raise TypeError("a mistake of ours")
 
-    monkeypatch.setattr("jaxcam._restore._check_signature", broken)
+    monkeypatch.setattr("jaxcam.exporting._restore._check_signature", broken)
     with pytest.raises(TypeError, match="a mistake of ours"):
         jaxcam.restore(write(), trusted=True)

@@ -10,7 +10,7 @@ from flax import nnx
 
 import converters
 import jaxcam
-from jaxcam._tokens import as_map
+from jaxcam.probes._tokens import as_map
 
 LAYER = "mix"
 

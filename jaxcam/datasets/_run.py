@@ -9,31 +9,31 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._arguments import within_memory
-from .._explain_arguments import method_of
-from .._labels import Labels as Names
-from .._probe import Probe
+from .._request import method_of
+from ..devices._chunks import within_memory
+from ..files._labels import Labels as Names
 from ..models._preprocess import Preprocess
-from ._changed import check_unchanged
-from ._classes import as_labels
-from ._clock import Clock
-from ._columns import DONE, FAILED, STATUS
-from ._damage import find
-from ._feed import feed
-from ._identity import describe, notes, versions
-from ._labelling import Labels, translation
-from ._leftovers import belongs, sweep
-from ._log import Log
-from ._loop import BadRecord, Loop
-from ._meter import Listener, Meter, Summary
-from ._plan import Plan, parse_targets, split_options
-from ._program import Device, Program
-from ._pulse import pulse
-from ._record import Source
-from ._resume import open_or_create
-from ._signals import Stop, Stopped, listening
-from ._sources import open as open_source
-from ._store import Store
+from ..probes._probe import Probe
+from .running._clock import Clock
+from .running._feed import feed
+from .running._identity import describe, notes, versions
+from .running._labelling import Labels, translation
+from .running._log import Log
+from .running._loop import BadRecord, Loop
+from .running._meter import Listener, Meter, Summary
+from .running._plan import Plan, parse_targets, split_options
+from .running._program import Device, Program
+from .running._pulse import pulse
+from .running._signals import Stop, Stopped, listening
+from .sources._changed import check_unchanged
+from .sources._classes import as_labels
+from .sources._open import open as open_source
+from .sources._record import Source
+from .store._columns import DONE, FAILED, STATUS
+from .store._leftovers import belongs, sweep
+from .store._resume import open_or_create
+from .store._store import Store
+from .store._verify import find
 
 
 def run(

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from .. import METHODS, _terminal, display, explain, metrics, probe
-from .._flops import flops
+from ..probes._flops import flops
 from ._figure import draw
 from ._network import LAYER, load, prepare
 from ._report import LEGEND, Row, Setting, caption, footnotes, show, write

@@ -2,6 +2,7 @@
 
 from ._ablationcam import ablationcam
 from ._abscam import abscam
+from ._bases import BASES
 from ._cam import cam
 from ._clustercam import clustercam
 from ._conceptorcam import conceptor_fuse, conceptorcam
@@ -10,24 +11,23 @@ from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradca
 from ._hirescam import hirescam
 from ._scorecam import scorecam
 
-METHODS = {
-    method.__name__: method
-    for method in (
-        cam,
-        gradcam,
-        gradcam_elementwise,
-        gradcampp,
-        xgradcam,
-        layercam,
-        hirescam,
-        eigencam,
-        eigengradcam,
-        scorecam,
-        ablationcam,
-        abscam,
-        clustercam,
-        conceptorcam,
-    )
-}
+METHODS = BASES | {"conceptorcam": conceptorcam}
 
-__all__ = ["METHODS", "conceptor_fuse", *METHODS]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "METHODS",
+    "ablationcam",
+    "abscam",
+    "cam",
+    "clustercam",
+    "conceptor_fuse",
+    "conceptorcam",
+    "eigencam",
+    "eigengradcam",
+    "gradcam",
+    "gradcam_elementwise",
+    "gradcampp",
+    "hirescam",
+    "layercam",
+    "scorecam",
+    "xgradcam",
+]

@@ -3,10 +3,12 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._dtypes import widen
 from .._fuse import Fuse, channel_sum, finite_only
-from .._masks import over_chunks, reader
-from .._probe import Image, Probe, widen
+from .._masks import reader
 from .._targets import Target
+from ..devices._chunks import over_chunks
+from ..probes._probe import Image, Probe
 from ._of_probe import of_probe
 
 

@@ -7,9 +7,10 @@ from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
 from .. import _targets
+from .._dtypes import widen
 from .._fuse import Fuse, channel_sum
-from .._probe import Image, Probe, widen
 from .._targets import Target
+from ..probes._probe import Image, Probe
 from ._of_probe import of_probe
 
 

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .. import _display
+from .._dtypes import widen
 from .._errors import choose
 from .._fuse import Fuse, channel_sum, finite_only
 from .._kmeans import clustered
 from .._masks import reader, score_masks, varies
-from .._probe import Image, Probe, widen
 from .._targets import Target
+from ..probes._probe import Image, Probe
 from ._cluster_merges import MERGES, SCORES, Groups, combine
 from ._of_probe import of_probe
 

@@ -11,12 +11,23 @@ from jaxtyping import Array, Float
 
 from .. import _targets
 from .._display import normalise
+from .._dtypes import dot, widen
 from .._errors import choose, unknown
-from .._factors import dot
 from .._fuse import Fuse, channel_sum, finite_only
-from .._probe import Image, Probe, widen
 from .._targets import Target
-from ..conceptor import Conceptor, Number, and_not, check_positive, evidence, learned, matrix, not_, or_
+from ..conceptor._algebra import (
+    Conceptor,
+    Number,
+    and_not,
+    check_positive,
+    evidence,
+    learned,
+    matrix,
+    not_,
+    or_,
+)
+from ..probes._probe import Image, Probe
+from ._bases import BASES
 from ._gradcam import gradcam
 from ._of_probe import of_probe
 
@@ -221,9 +232,7 @@ def _check_anchor(anchor: Any) -> None:
 def _base(base: Callable | str) -> Callable:
     if callable(base):
         return base
-    from . import METHODS  # this method is in the table itself
-
-    return choose("base method", base, METHODS, show=99)
+    return choose("base method", base, BASES, show=99)
 
 
 def _fuse_of(base: Callable) -> Fuse:

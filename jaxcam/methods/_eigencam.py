@@ -2,9 +2,10 @@
 
 from jaxtyping import Array, Float
 
+from .._dtypes import widen
 from .._fuse import Fuse, principal_component
-from .._probe import Image, Probe, widen
 from .._targets import Target
+from ..probes._probe import Image, Probe
 from ._of_probe import of_probe
 
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from .._inputs import check_probe
+from .._checks import check_probe
 
 Method = TypeVar("Method", bound=Callable)
 

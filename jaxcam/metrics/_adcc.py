@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from .._display import normalise
 from .._explain import explain
-from .._probe import Probe
+from ..probes._probe import Probe
 from ._confidence import masked, measure
 from ._drop import drops
 from ._inputs import check, check_maps

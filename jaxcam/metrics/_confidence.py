@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _targets
-from .._masks import default_chunk
-from .._probe import Image, Probe, widen
+from .._dtypes import widen
+from ..devices._chunks import default_chunk
+from ..probes._probe import Image, Probe
 from ._inputs import check, check_count
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._probe import Probe
+from ..probes._probe import Probe
 from ._confidence import confidence, masked, measure, over
 
 

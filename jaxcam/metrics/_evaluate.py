@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from .._errors import unknown
-from .._probe import Probe
+from ..probes._probe import Probe
 from ._adcc import combine, complexity
 from ._confidence import measure
 from ._drop import drops

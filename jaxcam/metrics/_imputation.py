@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .._probe import widen
+from .._dtypes import widen
 
 ITERATIONS = 10
 

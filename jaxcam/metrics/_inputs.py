@@ -9,8 +9,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from .. import _targets
-from .._inputs import check_images, shape_of_output, whole_numbers
-from .._probe import Probe
+from .._checks import check_images, shape_of_output, whole_numbers
+from ..probes._probe import Probe
 
 
 def check(probe: Probe, images: Any, targets: Any, maps: Any) -> tuple[Array, Array | None, Array]:

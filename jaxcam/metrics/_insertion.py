@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._masks import blur
-from .._probe import Probe
+from ..probes._probe import Probe
 from ._confidence import confidence, measure, over
 from ._inputs import check_count
 

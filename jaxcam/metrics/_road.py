@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._probe import Probe
+from ..probes._probe import Probe
 from ._confidence import confidence, measure, over
 from ._imputation import ITERATIONS, impute
 from ._inputs import check_count

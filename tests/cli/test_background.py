@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from jaxcam import _background
-from jaxcam._background import Left, in_background
+from jaxcam.cli import _background
+from jaxcam.cli._background import Left, in_background
 
 
 def test_work_is_done_and_its_errors_are_raised():

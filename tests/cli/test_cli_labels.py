@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jaxcam._labels import labels_for, parse_targets
+from jaxcam.files._labels import labels_for, parse_targets
 
 ANIMALS = ["cat", "dog", "red fox"]
 

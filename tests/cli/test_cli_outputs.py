@@ -165,7 +165,7 @@ def test_method_options_reach_the_method(explain, expected, folder):
 
 
 def test_interrupted_run_keeps_what_is_done(explain, folder, monkeypatch):
-    from jaxcam._gallery import Gallery
+    from jaxcam.cli.explain._gallery import Gallery
 
     maps, calls = Gallery._maps, []
 

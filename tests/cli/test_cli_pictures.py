@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from jaxcam import models
-from jaxcam._index import whole
-from jaxcam._pictures import Failure, Found, find, read, read_ahead
+from jaxcam.files._pictures import Failure, Found, find, read, read_ahead
+from jaxcam.files._whole import whole
 
 PREPROCESS = models.preprocess("cifar_resnet20")
 
@@ -103,14 +103,14 @@ def test_no_picture_that_can_be_read(explain, tmp_path):
 
 
 def test_maps_that_are_not_finite_are_failures(explain, folder, monkeypatch):
-    from jaxcam._pictures import Picture
+    from jaxcam.files._pictures import Picture
 
     def read_dark(found, preprocess, *, crop):
         picture = read(found, preprocess, crop=crop)
         assert isinstance(picture, Picture)
         return picture._replace(image=picture.image * (1e38 if found.stem == "b" else 1))
 
-    monkeypatch.setattr("jaxcam._gallery.read", read_dark)
+    monkeypatch.setattr("jaxcam.cli.explain._gallery.read", read_dark)
     result = explain(folder)
     assert result.code == 1
     assert names(result) == ["a.png", "c.png", "d.png", "e.png"]

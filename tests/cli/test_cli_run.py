@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jaxcam import datasets
-from jaxcam.datasets import _progress
-from jaxcam.datasets._clock import Clock
-from jaxcam.datasets._loop import Loop
+from jaxcam.cli import _progress
+from jaxcam.datasets.running._clock import Clock
+from jaxcam.datasets.running._loop import Loop
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from flax import nnx
 import converters
 import jaxcam
 from jaxcam import models
-from jaxcam._opened_model import open_model
+from jaxcam.cli._open_model import open_model
 from jaxcam.models import _recipes
 from jaxcam.models._preprocess import Preprocess
 from jaxcam.models._published import PUBLISHED

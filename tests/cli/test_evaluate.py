@@ -14,10 +14,14 @@ from PIL import Image
 
 import converters
 import jaxcam
-from jaxcam import METHODS, _evaluate_cost, _evaluate_pictures, _evaluation, metrics, models
-from jaxcam._cases import plan
-from jaxcam._evaluate_report import SHOWN, Line, _show
-from jaxcam._labels import CIFAR10, Labels
+from jaxcam import METHODS, metrics, models
+from jaxcam.cli.evaluate import _cost as _evaluate_cost
+from jaxcam.cli.evaluate import _job as _evaluate_pictures
+from jaxcam.cli.evaluate import _measure as _evaluation
+from jaxcam.cli.evaluate._cases import plan
+from jaxcam.cli.evaluate._summary import SHOWN, Line
+from jaxcam.cli.evaluate._table import _show
+from jaxcam.files._labels import CIFAR10, Labels
 
 MODEL = "cifar_resnet20"
 BOXES = {"a": [[4, 4, 30, 20]], "b": [[0, 0, 48, 40]], "c": [[1, 2, 9, 9], [30, 20, 47.5, 40]]}

@@ -44,7 +44,9 @@ def assert_turned_back(leaf):
 def test_names_shapes_and_values_go_round(name):
     model = nnx.eval_shape(lambda: models.build(name, num_classes=7))
     wanted = shapes(model)
-    assert _FINGERPRINTS.get(name) == fingerprint(wanted), "out of date: python -m converters._known"
+    assert _FINGERPRINTS.get(name) == fingerprint(wanted), (
+        "out of date: python tests/converters/make_fingerprints.py"
+    )
     for leaf in leaves(model):
         assert_turned_back(leaf)
     if name not in SMALLEST and sum(map(np.prod, wanted.values())) > LARGE:
@@ -63,7 +65,9 @@ def test_names_shapes_and_values_go_round(name):
 
 
 def test_fingerprints_are_of_known_models_and_differ():
-    assert _FINGERPRINTS.keys() == set(models.names()), "out of date: python -m converters._known"
+    assert _FINGERPRINTS.keys() == set(models.names()), (
+        "out of date: python tests/converters/make_fingerprints.py"
+    )
     assert len(set(_FINGERPRINTS.values())) == len(_FINGERPRINTS)
 
 

@@ -75,7 +75,7 @@ def main() -> None:
     source, out, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     hosts = options.pop("hosts", None)
     if hosts is not None:
-        from jaxcam.datasets._hosts import join
+        from jaxcam.cli._hosts import join
 
         options["process"], options["processes"] = join(distributed=False, **hosts)
     print(json.dumps(run(source, out, **options)._asdict()))

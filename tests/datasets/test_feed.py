@@ -16,7 +16,7 @@ import pytest
 from dataset_files import encoded, picture
 
 from jaxcam import datasets, models
-from jaxcam.datasets._feed import Batch, Failed, feed
+from jaxcam.datasets.running._feed import Batch, Failed, feed
 
 PREPROCESS = models.preprocess("cifar_resnet20")
 FLOATS = np.random.default_rng(1).normal(size=(32, 32, 3)).astype(np.float32)
@@ -214,7 +214,7 @@ SCRIPT = """
 import signal, sys, time
 import numpy as np
 from jaxcam import datasets, models
-from jaxcam.datasets._feed import feed
+from jaxcam.datasets.running._feed import feed
 
 class Slow:
     def __len__(self): return 100_000

@@ -12,7 +12,7 @@ from small_run import SIDE, pictures, run
 
 import jaxcam
 from jaxcam import datasets
-from jaxcam.datasets._files import is_systems
+from jaxcam.datasets.sources._files import is_systems
 from jaxcam.models._preprocess import Preprocess
 
 SETTINGS = {"preprocess": Preprocess(resize=SIDE, size=SIDE), "batch": 2, "maps_dtype": "float32"}
@@ -196,7 +196,7 @@ def test_zero_maps_are_noted_and_counted(tmp_path):
     assert (again.computed, again.noted) == (0, 3)
     one = datasets.run(given, probe(), out=tmp_path / "b", targets=1, **SETTINGS)
     assert one.noted == 3
-    from jaxcam._run_dataset import describe
+    from jaxcam.cli._run_dataset import describe
 
     assert "3 explained, 0 failed, 3 of them with a map that is zero everywhere" in describe(one)
 

@@ -6,11 +6,11 @@ import zarr
 from made_store import make_pictures, make_store, write_store
 
 from jaxcam import display
-from jaxcam.datasets._columns import DONE, FAILED
-from jaxcam.datasets._reader import Reader
-from jaxcam.datasets._report_data import histogram, mean, scan
-from jaxcam.datasets._report_maps import agreement, entropy, fit, shrink
-from jaxcam.datasets._report_rows import match, names
+from jaxcam.datasets.reports._data import histogram, mean, scan
+from jaxcam.datasets.reports._maps import agreement, entropy, fit, shrink
+from jaxcam.datasets.reports._rows import match, names
+from jaxcam.datasets.store._columns import DONE, FAILED
+from jaxcam.datasets.store._reader import Reader
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from made_store import make_pictures, make_store
 from PIL import Image
 
 from jaxcam.datasets import report
-from jaxcam.datasets._reader import Reader
-from jaxcam.datasets._report_pictures import Pictures
+from jaxcam.datasets.reports._pictures import Pictures
+from jaxcam.datasets.store._reader import Reader
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_own_mistakes_do_not_read_as_damage(made, tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise LookupError("a mistake of ours")
 
-    monkeypatch.setattr("jaxcam.datasets._report.scan", broken)
+    monkeypatch.setattr("jaxcam.datasets.reports._report.scan", broken)
     with pytest.raises(LookupError, match="a mistake of ours"):
         report(made / "store.zarr", tmp_path / "report.html")
 

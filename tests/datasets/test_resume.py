@@ -14,10 +14,10 @@ from selection import exhaustive
 from small_run import digests, finish, pictures, run, start
 
 from jaxcam import datasets
-from jaxcam.datasets._errors import cannot_write
-from jaxcam.datasets._leftovers import belongs, sweep
-from jaxcam.datasets._resume import open_or_create
-from jaxcam.datasets._store import Store
+from jaxcam.datasets.store._errors import cannot_write
+from jaxcam.datasets.store._leftovers import belongs, sweep
+from jaxcam.datasets.store._resume import open_or_create
+from jaxcam.datasets.store._store import Store
 
 COUNT = 40  # records, two a batch: more batches than a run has in flight
 

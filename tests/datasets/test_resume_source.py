@@ -17,10 +17,10 @@ from small_run import SIDE, pictures, run
 
 import jaxcam
 from jaxcam import datasets
-from jaxcam.datasets import _pulse
-from jaxcam.datasets._identity import describe_probe
-from jaxcam.datasets._leftovers import sweep
-from jaxcam.datasets._log import Log
+from jaxcam.datasets.running import _pulse
+from jaxcam.datasets.running._identity import describe_probe
+from jaxcam.datasets.running._log import Log
+from jaxcam.datasets.store._leftovers import sweep
 from jaxcam.models._preprocess import Preprocess
 
 SETTINGS = {"preprocess": Preprocess(resize=SIDE, size=SIDE), "batch": 2}
@@ -72,7 +72,7 @@ def test_swapped_files_are_seen(tmp_path):
 
 
 def test_of_many_records_those_whose_files_changed_are_compared_first(tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxcam.datasets._changed.FILES", 3)
+    monkeypatch.setattr("jaxcam.datasets.sources._changed.FILES", 3)
     root, out = folder(tmp_path / "in"), tmp_path / "a"
     for each in root.iterdir():
         os.utime(each, (1e9, 1e9))

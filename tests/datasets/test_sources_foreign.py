@@ -13,7 +13,7 @@ from dataset_files import encoded, picture, pixels, reason, save
 from PIL import Image, ImageOps
 
 from jaxcam import datasets, models
-from jaxcam._pictures import Failure, Found, Picture, read
+from jaxcam.files._pictures import Failure, Found, Picture, read
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\n0 0 moveto\nshowpage\n%%EOF\n"
 
@@ -173,7 +173,7 @@ def test_damaged_tables(tmp_path, name, content):
 def test_an_npz_that_unpacks_to_more_than_it_may(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", images=np.zeros((3, 400, 400, 3), np.uint8))
     assert len(datasets.open(tmp_path / "a.npz")) == 3
-    monkeypatch.setattr("jaxcam.datasets._arrays._UNPACKED", 1000)
+    monkeypatch.setattr("jaxcam.datasets.sources._arrays._UNPACKED", 1000)
     with pytest.raises(
         ValueError, match=r"a\.npz cannot be read: its arrays take 14401\d\d bytes, more than \d+: unpack"
     ):

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from small_run import pictures, run
 
 from jaxcam import cli, datasets
-from jaxcam.datasets import _strings
-from jaxcam.datasets._damage import spread
+from jaxcam.datasets.store import _strings
+from jaxcam.datasets.store._damage import spread
 
 
 @pytest.fixture(scope="module")

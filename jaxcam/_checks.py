@@ -1,0 +1,98 @@
+"""What `explain` and the metrics are given, checked before anything is compiled."""
+
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .probes._mistakes import check_array
+from .probes._probe import Image, Probe
+
+
+def check_probe(probe: Any) -> None:
+    if not isinstance(probe, Probe):
+        kind = probe.__name__ if isinstance(probe, type) else type(probe).__name__
+        raise TypeError(
+            f"a probe comes first, one layer of a model, and not the model itself; got {kind}: "
+            "jaxcam.probe(model, 'layer4') makes one, of the layer of that name"
+        )
+
+
+def check_images(images: Any) -> Array:
+    """Images `(B, H, W, C)` of floating point, finite, as an array of the device."""
+    check_array(images)
+    if not hasattr(images, "dtype"):
+        images = np.asarray(images)
+    if images.ndim != 4:
+        hint = ". Add a batch axis: images[None]" if images.ndim == 3 else ""
+        raise ValueError(f"images must be a batch (B, H, W, C); got shape {tuple(images.shape)}{hint}")
+    if images.shape[0] == 0:
+        raise ValueError("there is no image to explain: the batch is empty")
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise TypeError(
+            f"images must be of floating point, preprocessed for the model (see jaxcam.models.preprocess); "
+            f"got dtype {images.dtype}"
+        )
+    if isinstance(images, jax.core.Tracer):
+        return images  # its values are not known yet
+    numpy = jnp if isinstance(images, jax.Array) else np
+    finite = np.asarray(numpy.isfinite(images).all(axis=(1, 2, 3)))
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        raise ValueError(
+            f"image {bad[0]} has a NaN or infinite pixel ({bad.size} of {images.shape[0]} images do)"
+        )
+    return jnp.asarray(images)
+
+
+def shape_of_output(probe: Probe, images: Array) -> Any:
+    """Shape of the model's output for one image; raises where the model cannot take such an image."""
+    try:
+        return _forward.eval_shape(probe, jax.ShapeDtypeStruct(images.shape[1:], images.dtype))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot look at images of shape {images.shape[1:]}: {error}") from error
+
+
+@jax.jit
+def _forward(probe: Probe, image: Image) -> Any:
+    return probe(image)[0]
+
+
+def whole_numbers(indices: Any) -> Any:
+    """Class indices as an array, of the device if they are there already."""
+    found = indices if isinstance(indices, jax.Array) else np.asarray(indices)
+    if not jnp.issubdtype(found.dtype, jnp.integer):
+        raise TypeError(f"class indices must be integers; got dtype {found.dtype}")
+    return found
+
+
+def check_table(name: str, table: Any, shape: str) -> None:
+    """An array of two axes, of floating point, and finite where its values are known."""
+    if not hasattr(table, "dtype"):
+        raise TypeError(f"{name} is an array {shape}; got {type(table).__name__}")
+    if table.ndim != 2:
+        raise ValueError(f"{name} is an array {shape}; got shape {tuple(table.shape)}")
+    if not jnp.issubdtype(table.dtype, jnp.floating):
+        raise TypeError(f"{name} must be of floating point; got dtype {table.dtype}")
+    if not isinstance(table, jax.core.Tracer) and not (finite := np.asarray(jnp.isfinite(table))).all():
+        raise ValueError(
+            f"{name} has a NaN or infinite value ({np.sum(~finite)} of {finite.size} values are)"
+        )
+
+
+def check_weights(weights: Any, of: str, count: int) -> None:
+    """One weight for each sample or point, finite and at least 0 where their values are known."""
+    shape = np.shape(weights)
+    if shape != (count,):
+        raise ValueError(f"weights must be one per {of}, ({count},); got shape {shape}")
+    if isinstance(weights, jax.core.Tracer):
+        return
+    wrong = ~(np.asarray(weights, np.float64) >= 0) | np.isinf(np.asarray(weights, np.float64))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"weights must be finite and at least 0; weight {first} is {np.asarray(weights)[first]}"
+        )

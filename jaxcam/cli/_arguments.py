@@ -1,0 +1,97 @@
+"""What arguments of a command mean: options of methods, the layer, the folder to write to, memory that is too small."""
+
+import ast
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from .. import models
+from .._errors import unknown
+from .._fuse import channel_sum, principal_component
+from ..methods import METHODS
+
+FUSES = {each.__name__: each for each in (channel_sum, principal_component)}
+
+
+def parse_options(methods: Mapping[str, Callable], texts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Keyword options of each method: `clusters=12` of all that have it, `clustercam.clusters=12` of that one.
+
+    Raises ValueError for an option that none of the methods has, and for one that is given twice.
+    """
+    options: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    for text in texts:
+        left, equals, value = text.partition("=")
+        owner, dot, name = left.strip().rpartition(".")
+        if not equals or (dot and not owner):
+            raise ValueError(
+                f"an option is given as NAME=VALUE or METHOD.NAME=VALUE, such as fuse=channel_sum or "
+                f"clustercam.clusters=8; got {text!r}"
+            )
+        if dot and owner not in methods:
+            raise ValueError(f"option {text!r}: {unknown('method', owner, methods, show=99)}")
+        takers = [each for each in ([owner] if dot else methods) if name in _accepted(methods[each])]
+        if not takers:
+            known = dict.fromkeys(
+                each for one in ([owner] if dot else methods) for each in _accepted(methods[one])
+            )
+            who = owner or (next(iter(methods)) if len(methods) == 1 else "none of the methods has it")
+            raise ValueError(f"{who}: {unknown('option', name, known)}")
+        for each in takers:
+            if name in options[each]:
+                raise ValueError(f"option {name!r} of {each} is given twice; the second time as {text!r}")
+            options[each][name] = _parsed(methods[each], name, value)
+    return options
+
+
+def method_options(method: str, texts: Iterable[str]) -> dict[str, Any]:
+    """Keyword options of one method, as `parse_options`."""
+    return parse_options({method: METHODS[method]}, texts)[method]
+
+
+def chosen_layer(model: str, layer: str | None) -> str:
+    """The layer that was given, or the model's default one.
+
+    Raises ValueError for a name of nothing, and for no such model.
+    """
+    if layer is not None and not layer.strip():
+        raise ValueError(
+            f"the layer is empty: name one, such as {models.default_layer(model)}, or leave out --layer to take that"
+        )
+    return layer or models.default_layer(model)
+
+
+def _accepted(method: Callable) -> dict[str, Any]:
+    """The method's options and their defaults."""
+    parameters = inspect.signature(method).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+def _parsed(method: Callable, name: str, value: str) -> Any:
+    accepted = _accepted(method)
+    if callable(accepted[name]):  # a method, or a way to fuse channels, by its name
+        table = METHODS if accepted[name] in METHODS.values() else FUSES
+        if value not in table:
+            raise ValueError(f"{method.__name__}: {unknown(name, value, table)}")
+        return table[value]
+    try:
+        parsed = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+    if name == "key" and isinstance(parsed, int):
+        return jax.random.key(parsed)
+    return parsed if isinstance(parsed, int | float | None) else value
+
+
+def check_folder(out: Path, overwrite: bool) -> None:
+    """Raises ValueError where `out` cannot be made or written, or holds something that is not to be overwritten."""
+    there = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise ValueError(f"cannot write to {str(out)!r}: {str(there)!r} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write to {str(out)!r}: no permission in {str(there)!r}")
+    if out.is_dir() and not overwrite and any(out.iterdir()):
+        raise ValueError(f"the output folder {str(out)!r} is not empty: choose another, or pass --overwrite")

@@ -1,0 +1,121 @@
+"""What a run shows as it goes: a bar on a terminal, otherwise a line now and then, or its events for machines."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from .._terminal import console
+from ..datasets.running._meter import Event, Listener
+
+PAUSE = 30.0  # seconds between two lines where nobody looks
+REASONS = 20  # records that failed are named, up to so many
+
+
+@contextmanager
+def shown(*, as_json: bool) -> Iterator[Listener]:
+    """A listener that shows the run: JSON on standard output; or a bar on standard error if that is a terminal, and
+    otherwise a line every 30 seconds."""
+    where = console(stderr=True)
+    if as_json:
+        yield print_json
+    elif where.is_terminal:
+        with _bar(where) as tell:
+            yield tell
+    else:
+        yield _lines(where)
+
+
+def print_json(event: Event) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _bar(where: Console) -> Iterator[Listener]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("[dim]{task.fields[standing]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=where, transient=True) as bar:
+        task = bar.add_task("compiling", total=None, standing="")
+        say = _named_failures(lambda text: where.print(Text(text, "yellow"), soft_wrap=True))
+
+        def tell(event: Event) -> None:
+            say(event)
+            if event["event"] == "compiled":
+                bar.update(task, description="explaining")
+            if "left" in event:
+                count = event["done"] + event["failed"]
+                bar.update(task, total=count + event["left"], completed=count, standing=standing(event))
+
+        yield tell
+
+
+def _lines(where: Console) -> Listener:
+    last = time.monotonic()
+    say = _named_failures(lambda text: where.print(text, markup=False, soft_wrap=True))
+
+    def tell(event: Event) -> None:
+        nonlocal last
+        say(event)
+        if event["event"] == "batch" and time.monotonic() - last >= PAUSE:
+            last = time.monotonic()
+            count = event["done"] + event["failed"]
+            where.print(
+                f"{count:,} of {count + event['left']:,} done, {standing(event)}",
+                markup=False,
+                soft_wrap=True,
+            )
+
+    return tell
+
+
+def _named_failures(say: Callable[[str], None]) -> Listener:
+    """Says why records fail, the first of them, and what the run notes."""
+    named = 0
+
+    def tell(event: Event) -> None:
+        nonlocal named
+        if event["event"] == "note":
+            say(f"note: {event['text']}")
+        if event["event"] == "failed":
+            named += 1
+            if named <= REASONS:
+                say(f"failed {printable(event['path'])}: {printable(event['reason'])}")
+            if named == REASONS:
+                say("more that fail are in the store's log only")
+
+    return tell
+
+
+def standing(event: Event) -> str:
+    """`3 failed, 212.4 images/s, 3 min 50 s left, device busy 97 %`"""
+    words = [f"{event['failed']:,} failed"] if event["failed"] else []
+    if event["rate"]:
+        left = duration(event["left"] / event["rate"])
+        words += [f"{event['rate']:.1f} images/s", f"{left} left", f"device busy {event['busy']:.0%}"]
+    return ", ".join(words)
+
+
+def duration(seconds: float | int) -> str:
+    """`45 s`, `3 min 50 s`, `2 h 5 min`, `3 days 2 h`"""
+    minutes, hours, days = (int(seconds // each) for each in (60, 3600, 86400))
+    if days:
+        return f"{days} days {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{int(seconds)} s"
+
+
+def printable(text: str) -> str:
+    """Text that any terminal takes."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

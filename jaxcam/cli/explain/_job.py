@@ -1,0 +1,147 @@
+"""The command `jaxcam explain`: checks all that it was given, then runs the gallery and tells how it goes."""
+
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from ..._errors import choose, unknown
+from ..._targets import Top
+from ...devices._chunks import within_memory
+from ...files._digests import describe_weights, versions
+from ...files._labels import labels_for, parse_targets
+from ...files._pictures import Failure, Found, find
+from ...methods import METHODS
+from ...probes._blank import MapWarning
+from .._arguments import check_folder, chosen_layer, method_options
+from .._open_model import open_model
+from ._gallery import Gallery
+from ._index import write_index
+
+
+class Job(NamedTuple):
+    """What is to be done: the gallery, its pictures, and what the index says of the run."""
+
+    gallery: Gallery
+    pictures: Sequence[Found]
+    run: dict[str, Any]
+
+
+def prepare(
+    *,
+    converters: Any,
+    pictures: Sequence[Path],
+    model: str,
+    weights: Path,
+    layer: str | None,
+    method: str,
+    option: Iterable[str],
+    target: Sequence[str],
+    out: Path,
+    labels: Path | None,
+    batch: int,
+    crop: bool,
+    stored: str,
+    colormap: str,
+    alpha: float,
+    dtype: str,
+    overwrite: bool,
+) -> Job:
+    """Checks everything, what costs least first, and creates the output folder last.
+
+    Raises:
+        ValueError: a name or value that does not exist (the message says what does), or a folder in use.
+        OSError: a file that cannot be read, or a folder that cannot be written.
+    """
+    layer = chosen_layer(model, layer)
+    choose("method", method, METHODS, show=99)
+    options = method_options(method, option)
+    _check_colormap(colormap)
+    check_folder(out, overwrite)
+    found = find(pictures, out=out)
+
+    opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
+    names = labels_for(model, opened.classes, path=labels)
+    targets = parse_targets(target, names)
+    height, width = jax.eval_shape(
+        lambda probe, image: METHODS[method](probe, image, 0, **options), opened.probe, opened.image
+    ).shape
+    gallery = Gallery(
+        probe=opened.probe,
+        method=METHODS[method],
+        options=options,
+        targets=targets,
+        labels=names,
+        preprocess=opened.preprocess,
+        out=out,
+        batch=min(batch, len(found)),
+        crop=crop,
+        stored=stored,
+        colormap=colormap,
+        alpha=alpha,
+    )
+    run = {
+        "model": model,
+        **describe_weights(opened.weights),
+        "layer": layer,
+        "layer_size": f"{height}x{width}",
+        "method": method,
+        "options": " ".join(option),
+        "targets": f"top-{targets.k}" if isinstance(targets, Top) else " ".join(map(str, targets)),
+        "stored": stored,
+        "fit": "crop" if crop else "squeeze",
+        "dtype": dtype,
+        **versions(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    return Job(gallery, found, run)
+
+
+def carry_out(job: Job) -> bool:
+    """Explains the pictures, writes the index, shows the table; true where all went well.
+
+    Whatever ends it early, the index covers the pictures that are done.
+    """
+    from ... import _terminal
+
+    began = time.perf_counter()
+    entries: list[dict] = []
+    failures: list[Failure] = []
+    try:
+        with (
+            within_memory(job.gallery.batch),
+            warnings.catch_warnings(),
+            _terminal.progress(len(job.pictures)) as tell,
+        ):
+            warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
+            warnings.simplefilter("ignore", MapWarning)  # the index and the last lines say it of every map
+
+            def report(each: dict | Failure) -> None:
+                if isinstance(each, Failure):
+                    failures.append(each)
+                    tell(each)
+                else:
+                    entries.append(each)
+                    tell("explaining")
+
+            job.gallery.run(job.pictures, report)
+    finally:
+        order = {str(found.path): number for number, found in enumerate(job.pictures)}
+        entries.sort(key=lambda entry: order[entry["picture"]])
+        failures.sort(key=lambda failure: order[str(failure.found.path)])
+        write_index(job.gallery.out, run=job.run, entries=entries, failures=failures)
+        seconds = time.perf_counter() - began
+        _terminal.results(entries, failures, total=len(job.pictures), out=job.gallery.out, seconds=seconds)
+    return not failures
+
+
+def _check_colormap(name: str) -> None:
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        raise ValueError(unknown("colour map", name, dict.fromkeys(["turbo", "viridis", *colormaps]), show=6))

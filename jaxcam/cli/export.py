@@ -1,0 +1,52 @@
+"""The command `jaxcam export`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import _options as options
+from ._once import Once
+from ._options import FOLDER_OR_FILE, told
+
+
+@click.command(cls=Once)
+@options.model()
+@options.weights()
+@options.layer()
+@options.method
+@options.option
+@click.option(
+    "--out",
+    required=True,
+    type=FOLDER_OR_FILE,
+    metavar="FILE",
+    help="The file to write, such as explainer.jaxcam.",
+)
+@click.option(
+    "--platform",
+    multiple=True,
+    metavar="P",
+    help="What it will run on: cpu, cuda, rocm, tpu. May be repeated.  [default: cpu, cuda, tpu]",
+)
+@click.option("--raw", is_flag=True, help="Give raw signed maps at the layer's size, not those for display.")
+@options.labels
+@options.dtype
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def export(out: Path, overwrite: bool, **given: Any) -> None:
+    """Write a model, a layer and a method as one file that runs without the model's code.
+
+    In Python, jaxcam.restore(FILE) is a function of a batch of pictures, preprocessed as its metadata says, and
+    of their classes.
+    """
+    with told():
+        import converters
+
+        from ._export_model import export_model
+
+        if out.is_dir():
+            raise ValueError(f"{out} is a folder: name a file")
+        if out.exists() and not overwrite:
+            raise ValueError(f"{out} exists: choose another name, or pass --overwrite")
+        export_model(converters=converters, out=out, **given)
+    click.echo(f"{given['weights']} -> {out}")

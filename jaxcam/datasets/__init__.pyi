@@ -1,0 +1,13 @@
+from ._run import run as run
+from .reports._report import Written as Written
+from .reports._report import report as report
+from .running._loop import BadRecord as BadRecord
+from .running._meter import Summary as Summary
+from .running._signals import Stopped as Stopped
+from .running._status import Status as Status
+from .running._status import status as status
+from .sources._open import open as open
+from .sources._record import Record as Record
+from .sources._record import Source as Source
+from .sources._record import Unreadable as Unreadable
+from .store._store import open_store as open_store

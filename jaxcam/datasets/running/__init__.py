@@ -1,0 +1,1 @@
+"""A run: its plan, the compiled program, reading ahead, the loop over batches, and its log."""

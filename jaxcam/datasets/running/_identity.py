@@ -1,0 +1,123 @@
+"""What a store says of how it was made, and what of that must be the same for a run to go on."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..._version import __version__
+from ...models._preprocess import Preprocess
+from ...probes._probe import Probe
+from ..sources._record import Source
+from ..store._differences import flatten
+from ._plan import Plan, describe_targets
+
+
+def describe(
+    plan: Plan,
+    probe: Probe,
+    source: Source,
+    preprocess: Preprocess,
+    *,
+    batch: int,
+    crop: bool,
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything that is needed to make the store again, as JSON; `more` is what the caller knows of the model."""
+    made = {
+        **more,
+        "parameters": digest_of(probe),
+        "probe": describe_probe(probe),
+        "method": getattr(plan.method, "__name__", repr(plan.method)),
+        "options": {name: plain(value) for name, value in sorted([*plan.options, *plan.arrays.items()])},
+        "target": describe_targets(plan.targets),
+        "stored": plan.stored,
+        "size": list(plan.size),
+        "fit": "crop" if crop else "squeeze",
+        "preprocess": {
+            **dataclasses.asdict(preprocess),
+            "interpolation": preprocess.interpolation.name.lower(),
+        },
+        "maps_dtype": plan.maps_dtype,
+        "logits": plan.logits,
+        "metrics": list(plan.metrics),
+        "batch": batch,
+        "source": {
+            "kind": source.kind,
+            "location": source.location,
+            "records": len(source),
+            "digest": source.fingerprint(),
+        },
+        "versions": versions(),
+        "platform": jax.default_backend(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return json.loads(json.dumps(made))  # as it will be read again: tuples are lists
+
+
+def versions() -> dict[str, str]:
+    names = ("jax", "jaxlib", "flax", "numpy", "pillow", "tensorstore")
+    return {"jaxcam": __version__, **{name: importlib.metadata.version(name) for name in names}}
+
+
+def notes(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In what a run that goes on differs from the one that began, where that may change the rounding."""
+    old, new = flatten(there), flatten(now)
+    names = [name for name in new if name.startswith(("versions", "platform")) and name in old]
+    older = "the store is of an older jaxcam and does not say which layer its maps are of: taken to be "
+    return [older + now["probe"]["layer"]] * ("probe" not in there) + [
+        f"begun with {name.removeprefix('versions.')} {old[name]}, now {new[name]}"
+        for name in names
+        if old[name] != new[name]
+    ]
+
+
+def digest_of(probe: Probe) -> str:
+    """sha256 of the parameters."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(probe.parameters):
+        if isinstance(leaf, jax.Array | np.ndarray):
+            array = np.asarray(leaf)
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+# What a store calls the ways to look into a model, by their classes: names that stay when classes are renamed.
+_KINDS = {"Submodule": "nnx", "Linen": "linen", "Tapped": "function", "Split": "split"}
+
+
+def describe_probe(probe: Probe) -> dict[str, Any]:
+    """What tells two probes of the same parameters apart: the library, the layer, tokens, options of the call."""
+    anatomy = probe.anatomy
+    path = getattr(anatomy, "path", None) or getattr(anatomy, "name", None) or ()
+    called = [each for each in jax.tree.leaves(probe.parameters, is_leaf=callable) if callable(each)]
+    functions = [leaf for each in called for leaf in getattr(each, "fixed", ()) if callable(leaf)]
+    return {
+        "kind": _KINDS.get(type(anatomy).__name__, type(anatomy).__name__.lower()),
+        "layer": path if isinstance(path, str) else ".".join(map(str, path)),
+        "tokens": getattr(anatomy, "tokens", None),
+        "call": {str(name): plain(value) for name, value in getattr(anatomy, "call", None) or ()},
+        "functions": [getattr(each, "__qualname__", type(each).__qualname__) for each in functions],
+    }
+
+
+def plain(value: Any) -> Any:
+    """An option's value as JSON: a function by its name, an array by its values or, if it is large, its digest."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if callable(value):
+        return getattr(value, "__name__", repr(value))
+    if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    if isinstance(value, jax.Array | np.ndarray):
+        array = np.asarray(value)
+        return array.tolist() if array.size <= 64 else hashlib.sha256(array.tobytes()).hexdigest()
+    return str(value) if isinstance(value, Path) else repr(value)

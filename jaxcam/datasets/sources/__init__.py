@@ -1,0 +1,1 @@
+"""Sources of records: folders, manifests, arrays, Python objects."""

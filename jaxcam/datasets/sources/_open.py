@@ -1,0 +1,140 @@
+"""Which source reads what is given."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..._errors import unknown
+from ...files._labels import Labels
+from ...files._pictures import SUFFIXES as PICTURES
+from ...files._pictures import missing
+from ._array_record import SUFFIXES as ARRAY_RECORDS
+from ._array_record import ArrayRecord
+from ._arrays import Arrays, open_npy, open_npz, read_labels
+from ._classes import as_labels
+from ._files import check_file, is_systems
+from ._folder import Folder, natural
+from ._manifest import Manifest
+from ._record import Source
+from ._sequence import Items
+from ._tables import READERS
+from ._zarr import is_zarr, open_zarr
+
+
+class _Options(NamedTuple):
+    recursive: bool
+    classes: Labels | None
+    labels: Any
+    decode: Callable[[Any], Any] | None
+    boxes: bool
+
+
+class _Kind(NamedTuple):
+    """What a source is called in a message, the options that it takes, and what opens it."""
+
+    words: str
+    takes: tuple[str, ...]
+    open: Callable[[Any, _Options], Source]
+
+
+_FOLDER = _Kind(
+    "a folder", ("recursive", "classes"), lambda p, o: Folder(p, recursive=o.recursive, classes=o.classes)
+)
+_MANIFEST = _Kind("a manifest", ("classes",), lambda p, o: Manifest(p, classes=o.classes, boxes=o.boxes))
+_NPY = _Kind("a .npy", ("labels",), lambda p, o: open_npy(p, o.labels))
+_NPZ = _Kind("a .npz", ("labels",), lambda p, o: open_npz(p, o.labels))
+_ZARR = _Kind("a zarr", ("labels",), lambda p, o: open_zarr(p, o.labels))
+_ARRAY = _Kind("an array", ("labels",), lambda a, o: Arrays(a, labels=o.labels, location=type(a).__name__))
+_RECORDS = _Kind(
+    "ArrayRecord",
+    ("decode",),
+    lambda p, o: ArrayRecord(_shards(p) or [p], location=p, decode=o.decode),
+)
+_SOURCE = _Kind("what is open already", (), lambda source, o: source)
+_OBJECT = _Kind(
+    "a Python object", ("decode",), lambda x, o: Items(x, called=type(x).__name__, decode=o.decode)
+)
+
+_ENDINGS = {
+    **dict.fromkeys(READERS, _MANIFEST),
+    ".npy": _NPY,
+    ".npz": _NPZ,
+    **dict.fromkeys(ARRAY_RECORDS, _RECORDS),
+}
+
+
+def open(
+    what: Any,
+    *,
+    recursive: bool = True,
+    classes: Labels | Sequence[str] | None = None,
+    labels: Any = None,
+    decode: Callable[[Any], Any] | None = None,
+    boxes: bool = True,
+) -> Source:
+    """A data set, checked as far as that takes no long work.
+
+    Args:
+        what: a path, or an object. A folder of pictures, with a folder for each class or without; a manifest (.csv,
+            .tsv, .jsonl, .parquet) with columns path, target, boxes; a .npy, .npz or zarr folder of pictures (N, H, W,
+            3), uint8 or preprocessed floats; .array_record files, or a folder of them; an array; or any object with
+            `len` and `[i]`, whose items are pictures, pairs (picture, label) or dicts with picture, path, label, boxes.
+            Objects are asked by several threads at once. A source stays as it is.
+        recursive: take pictures in folders below a folder, too.
+        classes: names of classes by index, for class folders and for targets that are names. By default synsets are
+            ImageNet's classes, and other names are numbered in sorted order.
+        labels: classes of an array's pictures, N whole numbers or the path of a .npy; -1 for none.
+        decode: makes a picture, pair or dict of a record's bytes in ArrayRecord, or of an object's item.
+        boxes: a manifest's boxes are needed, and each has to be one; otherwise a malformed one is left out.
+
+    Raises:
+        ValueError: nothing there (the nearest name is given), nothing in it, an option that means nothing for it, or a
+            row, shape or class that is not what it should be.
+        TypeError: an object without `len` or `[i]`.
+        ImportError: a package that an ending needs is not installed.
+        OSError: a file or folder that cannot be read.
+    """
+    path = isinstance(what, str | os.PathLike)
+    what = Path(what) if path else what
+    kind = _of_path(what) if path else _of_object(what)
+    given = {"recursive": not recursive, "classes": classes is not None}
+    given |= {"labels": labels is not None, "decode": decode is not None}
+    for option in (name for name, value in given.items() if value and name not in kind.takes):
+        raise ValueError(f"{kind.words} takes no {option}=; it takes {', '.join(kind.takes) or 'none'}")
+    return kind.open(what, _Options(recursive, as_labels(classes), read_labels(labels), decode, boxes))
+
+
+def _of_path(path: Path) -> _Kind:
+    if not path.exists():
+        raise ValueError(missing(path))
+    if path.is_dir():
+        if is_systems(path):
+            raise ValueError(f"{str(path)!r} is a folder of the operating system: it holds no data set")
+        return _ZARR if is_zarr(path) else _RECORDS if _shards(path) else _FOLDER
+    ending = path.suffix.lower()
+    if ending in PICTURES:
+        raise ValueError(f"{str(path)!r} is one picture: a data set is its folder, or a file that lists it")
+    if ending not in _ENDINGS:
+        raise ValueError(f"{str(path)!r}: {unknown('way to read', ending, _ENDINGS)}")
+    check_file(path)
+    return _ENDINGS[ending]
+
+
+def _of_object(what: Any) -> _Kind:
+    if isinstance(what, Source):
+        return _SOURCE
+    array = isinstance(getattr(what, "dtype", None), np.dtype) and hasattr(what, "shape")
+    return _ARRAY if array else _OBJECT
+
+
+def _shards(path: Path) -> list[Path]:
+    """The ArrayRecord files of a folder."""
+    if not path.is_dir():
+        return []
+    return sorted(
+        (each for each in path.iterdir() if each.suffix.lower() in ARRAY_RECORDS),
+        key=lambda each: natural(each.name),
+    )

@@ -1,0 +1,1 @@
+"""The zarr store of a run: layout, columns, writing, reading, resuming."""

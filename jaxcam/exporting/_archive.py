@@ -1,0 +1,122 @@
+"""The file of an exported explainer: a zip of its program, its weights and what is known of it."""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import foreign
+
+FORMAT, VERSION = "jaxcam explainer", 1
+_META, _PROGRAM, _WEIGHTS = "meta.json", "program.bin", "weights.safetensors"
+_LONGEST_META = 64 << 20  # bytes: names of weights and classes
+_TYPES = {"method": str, "layer": str, "image": list, "dtype": str, "maps": list, "platforms": list}
+_TYPES |= {"classes": int | None, "weights": dict, "about": dict}
+
+
+class Archive(NamedTuple):
+    """What the file holds.
+
+    Attributes:
+        program: as `jax.export` serialises it. It takes the weights as a list in the order of their names.
+        weights: the model's parameters by name, in that order.
+        metadata: JSON.
+    """
+
+    program: bytes
+    weights: Mapping[str, np.ndarray]
+    metadata: Mapping[str, Any]
+
+
+def write_archive(path: Path, archive: Archive) -> None:
+    """Writes the file; a file of that name is replaced when the new one is complete, and not before."""
+    from safetensors.numpy import save
+
+    from ..files._whole import whole
+
+    names = {name: leaf.dtype.name for name, leaf in archive.weights.items()}
+    heading = {"format": FORMAT, "version": VERSION, "weights": names}
+    meta = json.dumps(heading | dict(archive.metadata), indent=1, allow_nan=False)
+    arrays = {name: np.ascontiguousarray(leaf).reshape(leaf.shape) for name, leaf in archive.weights.items()}
+    with whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as folder:
+        folder.writestr(_META, meta)
+        folder.writestr(_PROGRAM, archive.program)
+        folder.writestr(_WEIGHTS, save(arrays))
+
+
+def read_archive(path: Path) -> Archive:
+    """Reads the file.
+
+    Raises:
+        ValueError: a file that `jaxcam.export` did not write, a newer one, or a damaged one.
+        OSError: a file that cannot be read.
+    """
+    from safetensors import deserialize
+
+    try:
+        with zipfile.ZipFile(path) as folder:
+            parts = _parts(path, folder)
+    except zipfile.BadZipFile as error:
+        whole_file = zipfile.is_zipfile(path)
+        reason = f"is damaged: {error}" if whole_file else "was not written by jaxcam.export, or is cut short"
+        raise ValueError(f"{path} {reason}") from error
+    with foreign(f"{path} is damaged"):
+        metadata = json.loads(parts[_META])
+    _check(path, metadata)
+    types = metadata.pop("weights")
+    with foreign(f"{path} is damaged"):
+        arrays = dict(deserialize(parts[_WEIGHTS]))
+    if lost := [name for name in types if name not in arrays]:
+        raise ValueError(f"{path} is damaged: {lost[0]!r} is not among its weights")
+    with foreign(f"{path} is damaged"):
+        weights = {
+            # by the name of the type: safetensors' own reader for NumPy knows no bfloat16
+            name: np.frombuffer(arrays[name]["data"], jnp.dtype(dtype)).reshape(arrays[name]["shape"])
+            for name, dtype in types.items()
+        }
+    return Archive(parts[_PROGRAM], weights, metadata)
+
+
+def _parts(path: Path, folder: zipfile.ZipFile) -> dict[str, bytes]:
+    """The parts, which are stored as they are: what they take is bounded by the file."""
+    if _META not in folder.namelist():
+        raise ValueError(f"{path} was not written by jaxcam.export: it holds no {_META}")
+    with foreign(f"{path} is damaged"):
+        parts = {name: folder.getinfo(name) for name in (_META, _PROGRAM, _WEIGHTS)}
+    sizes = [each.file_size for each in parts.values()]
+    if any(each.compress_type != zipfile.ZIP_STORED for each in parts.values()):
+        raise ValueError(f"{path} was not written by jaxcam.export: its parts are compressed")
+    if sum(sizes) > os.path.getsize(path) or sizes[0] > _LONGEST_META:
+        raise ValueError(f"{path} is damaged: its parts say more bytes than it has")
+    with foreign(f"{path} is damaged"):
+        return {name: folder.read(each) for name, each in parts.items()}
+
+
+def _check(path: Path, metadata: Any) -> None:
+    """Raises ValueError for metadata that `jaxcam.export` does not write, or a later one does."""
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise ValueError(f"{path} was not written by jaxcam.export: its {_META} is of another format")
+    if not isinstance(metadata.get("version"), int):
+        raise ValueError(f"{path} is damaged: its version is {metadata.get('version')!r}")
+    if metadata["version"] > VERSION:
+        raise ValueError(
+            f"{path} is of version {metadata['version']}, and this jaxcam reads up to version {VERSION}: it was "
+            f"written by jaxcam {_writer(metadata)}"
+        )
+    for key, kind in _TYPES.items():
+        if not isinstance(metadata.get(key, ...), kind):
+            raise ValueError(f"{path} is damaged: its {key} is {metadata.get(key)!r}")
+    for key in ("image", "maps", "platforms"):
+        wanted = str if key == "platforms" else int
+        if not all(isinstance(each, wanted) for each in metadata[key]):
+            raise ValueError(f"{path} is damaged: its {key} is {metadata[key]!r}")
+
+
+def _writer(metadata: Mapping[str, Any]) -> str:
+    versions = metadata.get("versions")
+    return str(versions.get("jaxcam")) if isinstance(versions, dict) else "of a later release"

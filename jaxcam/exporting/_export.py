@@ -1,0 +1,186 @@
+"""An explainer, model and method and weights, as one file that runs without the model's code."""
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .._checks import check_probe, shape_of_output
+from .._display import display
+from .._errors import choose
+from .._request import method_of, options_of, size_of, targets_of
+from ..files._digests import versions
+from ..methods import gradcam
+from ..probes._anatomy import Anatomy
+from ..probes._probe import Probe
+from ._archive import Archive, write_archive
+
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+def export(
+    probe: Probe,
+    path: str | Path,
+    *,
+    image: tuple[int, int, int],
+    method: Callable | str = gradcam,
+    target: Callable | None = None,
+    dtype: Any = jnp.float32,
+    raw: bool = False,
+    size: int | tuple[int, int] | None = None,
+    platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
+    about: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> None:
+    """Writes an explainer to one file, for `jaxcam.restore`, which needs neither the model's code nor this layer.
+
+    The file is a zip: `program.bin` (StableHLO, from `jax.export`), `weights.safetensors` and `meta.json`. Weights are
+    arguments of the program, not part of it. The program takes any number of images, of one shape. It runs on the
+    platforms that it was lowered for, and with any JAX of the six months after this one's release, or later where
+    JAX keeps reading it.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        path: of the file. One that is there is replaced.
+        image: shape `(H, W, C)` of the images that it will explain.
+        method: as for `jaxcam.explain`. One with a `chunk` option explains one image after the other, `chunk` masks at
+            once; the others explain all images of a call at once.
+        target: a callable `output -> scalar` that is explained for every image. By default the classes are said when
+            the explainer is called.
+        dtype: of the images.
+        raw, size: as for `jaxcam.explain`.
+        platforms: some of cpu, cuda, rocm and tpu.
+        about: whatever else should be known (the model's name, the preprocessing): JSON, in the file's metadata.
+        **options: keyword options of the method.
+
+    Raises:
+        ValueError: an image that the model rejects, an unknown method or platform, a wrong size.
+        TypeError: an option that the method does not have; `about` that is no JSON.
+        OSError: a file that cannot be written.
+
+    Example:
+        >>> import jax, jaxcam, tempfile
+        >>> from jaxcam import models
+        >>> probe = jaxcam.probe(models.build("cifar_resnet20"), "layer3")
+        >>> file = tempfile.mkdtemp() + "/explainer.jaxcam"
+        >>> jaxcam.export(probe, file, image=(32, 32, 3), method="hirescam")
+        >>> jaxcam.restore(file)(jax.numpy.zeros((2, 32, 32, 3)), [3, 1]).shape
+        (2, 32, 32)
+    """
+    shape, dtype, platforms = _shape(image), _floating(dtype), _platforms(platforms)
+    about = json.loads(json.dumps(dict(about or {}), allow_nan=False))
+    if target is not None and not callable(target):
+        raise TypeError(
+            f"classes are said when the explainer is called; a target is a callable, got {target!r}"
+        )
+    check_probe(probe)
+    method = method_of(method)
+    one = jnp.zeros((1, *shape), dtype)
+    given = {name: str(value) for name, value in options.items()}
+    options = options_of(method, options, options.get("chunk"), one)
+    size = size_of(size, raw, shape[:2])
+    output = shape_of_output(probe, one)
+    target, _ = targets_of(target, 1, output)
+    arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
+    static = {name: value for name, value in options.items() if name not in arrays}
+
+    weights, rebuild = _flatten({"model": probe.parameters, "target": target, "options": arrays})
+    program = _program(rebuild, probe.anatomy, functools.partial(method, **static), size, "chunk" in options)
+    (batch,) = jax.export.symbolic_shape("batch")
+    exported = jax.export.export(jax.jit(program), platforms=platforms)(
+        [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in weights.values()],
+        jax.ShapeDtypeStruct((batch, *shape), dtype),
+        jax.ShapeDtypeStruct((batch,), jnp.int32),
+    )
+    metadata = {
+        "method": getattr(method, "__name__", str(method)),
+        "options": given,
+        "layer": repr(probe.anatomy),
+        "image": list(shape),
+        "dtype": dtype.name,
+        "maps": list(exported.out_avals[0].shape[1:]),
+        "raw": raw,
+        "classes": None if target is not None else output.shape[0],
+        "platforms": list(platforms),
+        "versions": versions(),
+        "about": about,
+    }
+    arrays = {name: np.asarray(leaf) for name, leaf in weights.items()}
+    write_archive(Path(path), Archive(bytes(exported.serialize()), arrays, metadata))
+
+
+def _program(
+    rebuild: Callable, anatomy: Anatomy, method: Callable, size: tuple[int, int] | None, masks: bool
+) -> Callable:
+    """Weights, images `(B, H, W, C)`, targets `(B,)` -> maps and outputs. A target below 0 is the most likely class."""
+
+    def program(leaves, images, targets):
+        parts = rebuild(leaves)
+        probe = Probe(parts["model"], anatomy)
+
+        def explain(image, index):
+            output, _ = probe(image)  # the compiler merges this with the method's own forward pass
+            target = parts["target"]
+            if target is None:
+                target = jnp.where(index < 0, jnp.argmax(output).astype(index.dtype), index)
+            raw = method(probe, image, target, **parts["options"])
+            return (raw if size is None else display(raw, size=size)), output
+
+        if masks:  # so many at once that memory stays flat, whatever the batch is
+            return jax.lax.map(lambda pair: explain(*pair), (images, targets))
+        return jax.vmap(explain)(images, targets)
+
+    return program
+
+
+def _flatten(tree: Any) -> tuple[dict[str, Array], Callable]:
+    """The arrays of a pytree by name, and a function that makes the pytree of a list of such arrays.
+
+    Random keys, which no file of arrays takes, stay in the function.
+    """
+    found, structure = jax.tree_util.tree_flatten_with_path(tree)
+    fixed = [leaf if _is_key(leaf) else None for _, leaf in found]
+    named = [
+        (jax.tree_util.keystr(where, simple=True, separator="/"), jnp.asarray(leaf))
+        for where, leaf in found
+        if not _is_key(leaf)
+    ]
+    if len(dict(named)) < len(named):  # {"a/b": ...} beside {"a": {"b": ...}}
+        named = [(f"{number}/{name}", leaf) for number, (name, leaf) in enumerate(named)]
+
+    def rebuild(leaves: Sequence[Array]) -> Any:
+        given = iter(leaves)
+        return jax.tree.unflatten(structure, [next(given) if each is None else each for each in fixed])
+
+    return dict(named), rebuild
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
+
+
+def _shape(image: Any) -> tuple[int, int, int]:
+    shape = tuple(image)
+    if len(shape) != 3 or not all(isinstance(side, int) and side >= 1 for side in shape):
+        raise ValueError(f"image is a shape (H, W, C), such as (224, 224, 3); got {image!r}")
+    return shape
+
+
+def _floating(dtype: Any) -> np.dtype:
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"images are of floating point; got dtype {dtype}")
+    return jnp.dtype(dtype)
+
+
+def _platforms(platforms: Sequence[str] | str) -> tuple[str, ...]:
+    names = (platforms,) if isinstance(platforms, str) else tuple(platforms)
+    if not names:
+        raise ValueError(f"an explainer runs on one platform at least: {', '.join(PLATFORMS)}")
+    return tuple(dict.fromkeys(choose("platform", name, PLATFORMS) for name in names))

@@ -1,0 +1,157 @@
+"""Picture files: finding them, naming what is written for each, and reading them ahead of the device."""
+
+import difflib
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ..models._preprocess import Preprocess
+from ._decode import Unreadable, decode_file
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm"),
+)
+
+
+class Found(NamedTuple):
+    """A picture file, and where its outputs go: a path below the output folder without an ending."""
+
+    path: Path
+    stem: str
+
+
+class Picture(NamedTuple):
+    """A picture as it is shown, and as the model takes it."""
+
+    found: Found
+    view: UInt8[np.ndarray, "H W 3"]
+    image: Float[np.ndarray, "H W 3"]
+
+
+class Failure(NamedTuple):
+    """A picture that cannot be read, and why, in a few words."""
+
+    found: Found
+    reason: str
+
+
+def find(arguments: Iterable[Path], *, out: Path) -> list[Found]:
+    """The pictures that the arguments name: files as they are, folders with all that is below them.
+
+    A folder is walked in sorted order; hidden files, files without a picture's ending and the output folder
+    are left out, and no link to a folder is followed. A picture that is named twice is taken once. A file
+    that does not exist is kept: reading it fails, and says so.
+
+    Raises:
+        ValueError: a folder without pictures, a picture inside the output folder, or nothing that exists.
+        OSError: a folder that cannot be listed.
+    """
+    found: dict[str, Found] = {}
+    for argument in arguments:
+        inside = _walk(argument, out.resolve()) if argument.is_dir() else [argument]
+        if not inside:
+            raise ValueError(f"no picture in the folder {str(argument)!r}: looked for {', '.join(SUFFIXES)}")
+        root = argument if argument.is_dir() else argument.parent
+        for path in inside:
+            stem = path.relative_to(root).with_suffix("").as_posix()
+            found.setdefault(os.path.abspath(path), Found(path, stem))
+    paths = [each.path for each in found.values()]
+    if not any(path.exists() for path in paths):
+        raise ValueError(missing(paths[0]))
+    for path in paths:
+        if path.resolve().is_relative_to(out.resolve()):
+            raise ValueError(f"the output folder {str(out)!r} holds a picture to explain: {path.name!r}")
+    stems = _distinct(each.stem for each in found.values())
+    return [Found(path, stem) for path, stem in zip(paths, stems, strict=True)]
+
+
+def _walk(folder: Path, out: Path) -> list[Path]:
+    def refuse(error: OSError):
+        raise error
+
+    pictures = []
+    for here, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(
+            each for each in folders if not each.startswith(".") and Path(here, each).resolve() != out
+        )
+        pictures += [Path(here, each) for each in sorted(files) if named_as_picture(each)]
+    return pictures
+
+
+def named_as_picture(name: str) -> bool:
+    """Whether a file's name is a picture's: not hidden, and with one of the endings."""
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+
+
+def _distinct(stems: Iterable[str]) -> Iterator[str]:
+    """Numbers what would overwrite another's files, on file systems that ignore case too: a, a-2, a-3."""
+    taken: set[str] = set()
+    for stem in stems:
+        name, number = stem, 2
+        while name.casefold() in taken:
+            name, number = f"{stem}-{number}", number + 1
+        taken.add(name.casefold())
+        yield name
+
+
+def missing(path: Path) -> str:
+    """`no file or folder 'cot.png'; did you mean 'cat.png'?`"""
+    beside = os.listdir(path.parent) if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f"no file or folder {str(path)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def read(found: Found, preprocess: Preprocess, *, crop: bool) -> Picture | Failure:
+    """Reads one picture; the first frame of those that move."""
+    try:
+        view = preprocess.view(decode_file(found.path).picture, crop=crop)
+    except (Unreadable, ValueError) as error:  # a ValueError: too long for its width
+        return Failure(found, str(error))
+    # the view has the model's size already, so squeezing changes nothing
+    return Picture(found, view, preprocess(view, crop=False))
+
+
+def read_ahead(
+    pictures: Iterable[Found],
+    reader: Callable[[Found], Picture | Failure],
+    *,
+    ahead: int,
+    threads: int = 4,
+) -> Generator[Picture | Failure, None, None]:
+    """`map(reader, pictures)`, in order, with up to `ahead` of them read before they are asked for."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+    waiting: deque = deque()
+    try:
+        for each in pictures:
+            waiting.append(pool.submit(reader, each))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def readable(
+    reading: Iterable[Picture | Failure], report: Callable[[Failure], object]
+) -> Generator[Picture, None, None]:
+    """The pictures; what could not be read goes to `report`."""
+    for each in reading:
+        if isinstance(each, Failure):
+            report(each)
+        else:
+            yield each
+
+
+def in_groups(items: Iterator, size: int) -> Generator[list, None, None]:
+    """Lists of `size` items, the last of what is left."""
+    while group := list(itertools.islice(items, size)):
+        yield group

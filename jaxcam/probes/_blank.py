@@ -1,0 +1,106 @@
+"""Maps that say nothing: zero everywhere, or not a number; and why they are."""
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._targets import Target, Top
+from ._probe import Image, Look, Probe
+
+ZERO = "the map is zero everywhere"
+LOOKS = 8  # blank maps of a run whose cause is looked for
+
+
+class MapWarning(UserWarning):
+    """A map that says nothing: not finite, or zero everywhere because no gradient reaches the layer."""
+
+
+class Blank:
+    """Says of a run's maps, in a few words, which are zero everywhere and why. It looks again at the first few."""
+
+    def __init__(self, probe: Probe):
+        self.probe = probe
+        self._causes: list[str] = []
+
+    def note(self, raw: np.ndarray, image: Image, target: Target) -> str:
+        """What is to be said of a map: nothing, where it has a value other than zero."""
+        if raw.any():
+            return ""
+        if len(self._causes) < LOOKS:
+            self._causes.append(why_blank(self.probe, image, target))
+            cause = self._causes[-1]
+        else:
+            cause = self._causes[0] if len(set(self._causes)) == 1 else ""
+        return f"{ZERO}: {cause}" if cause else ZERO
+
+
+def why_blank(probe: Probe, image: Image, target: Target) -> str:
+    """Why the map of an image is zero everywhere, and the layer to take instead.
+
+    Nothing where the layer has an activation and a gradient: then no evidence speaks for the target. It costs a forward
+    pass and the backward pass of what follows the layer.
+    """
+    try:
+        look = jax.device_get(_look(probe, image, target))
+    except (TypeError, ValueError):  # a head that cannot be differentiated, which not every method asks for
+        return ""
+    layer = f"layer {str(probe.anatomy)!r}"
+    if not all(np.isfinite(each).all() for each in (look.activation, look.gradient)):
+        return f"the activation or the gradient of {layer} is not finite"
+    if not look.activation.any():
+        return f"the activation of {layer} is zero at every position"
+    if not look.gradient.any():
+        return f"the gradient of {layer} is zero at every position, so that nothing there counts: {_instead(probe)}"
+    return ""
+
+
+def warn_of_blank(probe: Probe, images: Any, targets: Any, axis: int | None, maps: Any) -> None:
+    """Warns of maps `(B, H, W)` or `(B, T, H, W)` that are not finite, or zero everywhere for want of a gradient.
+
+    It waits for the maps. One image is looked at again where a map is zero everywhere.
+    """
+    values = np.asarray(maps)
+    wrong = np.argwhere(~np.isfinite(values).all(axis=(-2, -1)))
+    if len(wrong):
+        warnings.warn(
+            f"{_which(wrong, len(values))} not finite: activations, gradient or output hold NaN or infinity",
+            MapWarning,
+            stacklevel=3,
+        )
+    blank = np.argwhere(~values.any(axis=(-2, -1)))
+    if not len(blank):
+        return
+    image, *place = blank[0].tolist()
+    target = jax.tree.map(lambda each: np.asarray(each)[image], targets) if axis == 0 else targets
+    if place:
+        target = (
+            _ranked(probe, images[image], target.k)[place[0]] if isinstance(target, Top) else target[place[0]]
+        )
+    if cause := why_blank(probe, np.asarray(images[image]), target):
+        warnings.warn(f"{_which(blank, len(values))} zero everywhere: {cause}", MapWarning, stacklevel=3)
+
+
+def _which(found: np.ndarray, images: int) -> str:
+    count = len(np.unique(found[:, 0]))
+    others = f" (and of {count - 1} more of {images})" if count > 1 else ""
+    return f"the map of image {found[0, 0]}{others} is"
+
+
+def _ranked(probe: Probe, image: Image, count: int) -> np.ndarray:
+    return np.argsort(-np.asarray(_look(probe, np.asarray(image), None).output), kind="stable")[:count]
+
+
+def _instead(probe: Probe) -> str:
+    layer = getattr(probe.anatomy, "default", None)
+    if layer == str(probe.anatomy):
+        return "it is the model's default layer, so what follows it gives no gradient at all"
+    if layer is not None:
+        return f"take layer {layer!r}, the model's default"
+    return "take the block before it, or that block's first norm"
+
+
+@jax.jit
+def _look(probe: Probe, image: Image, target: Target) -> Look:
+    return probe.look(image, target)
