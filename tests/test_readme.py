@@ -54,7 +54,10 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target.partition("#")[0]).exists(), target
 
 
-@pytest.mark.parametrize("module", ["_probe", "_tap", "_explain", "_export", "_targets", "_display", "_fuse"])
+@pytest.mark.parametrize(
+    "module",
+    ["probes._probe", "probes._tap", "_explain", "exporting._export", "_targets", "_display", "_fuse"],
+)
 def test_docstring_examples_run(module):
     result = doctest.testmod(import_module(f"jaxcam.{module}"))
     assert result.failed == 0

@@ -25,12 +25,6 @@ class Once(click.Command):
                 )
 
 
-class Group(click.Group):
-    """A group whose commands are `Once`."""
-
-    command_class = Once
-
-
 def _switch(option: Any) -> bool:
     """Whether it only switches something on, so that twice says what once says."""
     return option.is_flag and not option.secondary_opts

@@ -43,7 +43,7 @@ def test_pictures_are_prepared_as_the_entry_says(
     jaxcam_command, cached, weights, folder, tmp_path, monkeypatch, command
 ):
     jobs = []
-    monkeypatch.setattr(f"jaxcam._{command}_pictures.carry_out", lambda job: jobs.append(job) or True)
+    monkeypatch.setattr(f"jaxcam.cli.{command}._job.carry_out", lambda job: jobs.append(job) or True)
     for given in ("DEFAULT", cached, weights):
         method = ("--method", "gradcam")
         result = jaxcam_command(
