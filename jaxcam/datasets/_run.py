@@ -14,6 +14,7 @@ from ..devices._chunks import within_memory
 from ..files._labels import Labels as Names
 from ..models._preprocess import Preprocess
 from ..probes._probe import Probe
+from .running._changed import check_unchanged
 from .running._clock import Clock
 from .running._feed import feed
 from .running._identity import describe, notes, versions
@@ -25,7 +26,6 @@ from .running._plan import Plan, parse_targets, split_options
 from .running._program import Device, Program
 from .running._pulse import pulse
 from .running._signals import Stop, Stopped, listening
-from .sources._changed import check_unchanged
 from .sources._classes import as_labels
 from .sources._open import open as open_source
 from .sources._record import Source

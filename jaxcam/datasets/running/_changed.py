@@ -5,9 +5,9 @@ from datetime import datetime
 
 import numpy as np
 
+from ..sources._record import Source, Unreadable, guarded
 from ..store._damage import spread
 from ..store._store import Store
-from ._record import Source, Unreadable, guarded
 
 FILES = 256  # records that are compared, where their bytes can be hashed without decoding
 OBJECTS = 16  # ... and where a record has to be made
