@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from pictures import NETWORKS, Pictures
 
-from jaxcam import _masks
+from jaxcam import _chunks, _masks
 from jaxcam._probe import widen
 
 CACHE = Path(__file__).parent / "results" / "cache"
@@ -31,7 +31,7 @@ def scores_of(probe, image, target):
         output = widen(probe(behind(mask))[0])
         return jnp.stack([jax.nn.softmax(output)[target], output[target]])
 
-    return _masks.over_chunks(read, jnp.moveaxis(widen(activation), -1, 0), None, image.shape)
+    return _chunks.over_chunks(read, jnp.moveaxis(widen(activation), -1, 0), None, image.shape)
 
 
 def key_of(name: str) -> str:

@@ -22,7 +22,7 @@ from json_rows import append, rows
 from pictures import NETWORKS, Pictures
 
 import jaxcam
-from jaxcam import _masks, metrics
+from jaxcam import _chunks, _masks, metrics
 from jaxcam._probe import widen
 from jaxcam.methods import _cluster_merges, _clustercam
 
@@ -56,7 +56,7 @@ def clustered(probe, image, target, key, *, clusters, normalise, chosen):
         output = widen(probe(behind(mask))[0])
         return {"softmax": jax.nn.softmax(output)[target], "logit": output[target]}
 
-    seen = _masks.over_chunks(read, groups.masks, None, image.shape)
+    seen = _chunks.over_chunks(read, groups.masks, None, image.shape)
     raw = []
     for merge, score, scissors, knee in chosen:
         scores = jnp.where(valid, seen[_cluster_merges.SCORES[score]], 0)

@@ -10,7 +10,7 @@ import numpy as np
 from . import _targets
 from ._display import display
 from ._explain_arguments import method_of, options_of, size_of, targets_of
-from ._inputs import check_images, shape_of_output
+from ._inputs import Later, check_images, shape_of_output
 from ._probe import Probe
 from .methods import gradcam
 
@@ -42,8 +42,9 @@ def explain(
             for display.
         size: `(H, W)` of the displayed maps, in pixels; the images' own size by default.
         chunk: how much is computed at once: masks of each image, for a method that has a `chunk` option; images,
-            for the others. By default all images are taken together, with as many masks of each as keeps memory flat:
-            16 of 224 x 224 pixels in all, and at least one an image.
+            for the others. By default all images are taken together, and masks by the device: on a CPU 16 of 224 x
+            224 pixels in all; on an accelerator up to 512, as many as a quarter of its memory holds for this model;
+            at least one an image. The maps are the same.
         with_output: also return the model's output for each image, from the same forward pass.
         **options: keyword options of the method. Arrays are arguments of the compiled program; anything else is
             part of it, so a new value compiles anew.
@@ -66,10 +67,11 @@ def explain(
         (4, 32, 32)
     """
     method = method_of(method)
-    images = check_images(images)
-    options = options_of(method, options, chunk, images)
+    later: Later = []
+    images = check_images(images, later)
+    options = options_of(method, options, chunk, images, probe=probe)
     output = shape_of_output(probe, images)
-    targets, axis = targets_of(targets, images.shape[0], output)
+    targets, axis = targets_of(targets, images.shape[0], output, later)
     size = size_of(size, raw, images.shape[1:3])
     chunk = None if "chunk" in options else chunk
     arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
@@ -77,6 +79,8 @@ def explain(
     maps, outputs = _explain(
         probe, images, targets, arrays, axis=axis, method=method, static=static, size=size, chunk=chunk
     )
+    for check in later:  # now that the device has work, the host may wait for it
+        check()
     return (maps, outputs) if with_output else maps
 
 

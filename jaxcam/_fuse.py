@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ._factors import dot
+
 Fuse = Callable[[Array], Array]
 Evidence = Float[Array | np.ndarray, "h w K"]
 
@@ -45,13 +47,13 @@ def principal_component(evidence: Evidence) -> Float[Array, "h w"]:
     scale = jnp.where(size > 0, size, 1)
     X = X / scale  # the Gram matrix squares: keeps tiny and huge evidence inside the range of float32
     if h * w <= K:  # the smaller Gram matrix has the same eigenvalues
-        value, u = _top_eigenpair(X @ X.T)
+        value, u = _top_eigenpair(dot(X, X.T))
         # at an eigenvalue of 0 the square root has no slope; the map is 0 there
         projection = u * jnp.where(value > 0, jnp.sqrt(jnp.where(value > 0, value, 1)), 0)
     else:
-        _, v = _top_eigenpair(X.T @ X)
-        projection = X @ v
-    agreement = jnp.vdot(projection, jnp.sum(X, axis=1))
+        _, v = _top_eigenpair(dot(X.T, X))
+        projection = dot(X, v)
+    agreement = dot(projection, jnp.sum(X, axis=1))
     sign = jax.lax.stop_gradient(jnp.where(agreement < 0, -1, 1).astype(projection.dtype))
     return (sign * scale * projection).reshape(h, w)
 
@@ -70,8 +72,8 @@ def _top_eigenpair_jvp(primals, tangents):
     (gram,), (change,) = primals, tangents
     values, vectors = jnp.linalg.eigh(gram)
     top = vectors[:, -1]
-    seen = vectors.T @ (change @ top)
+    seen = dot(vectors.T, dot(change, top))
     gap = values[-1] - values
     apart = gap > 0
     turn = jnp.where(apart, seen / jnp.where(apart, gap, 1), 0)
-    return (values[-1], top), (seen[-1], vectors @ turn)
+    return (values[-1], top), (seen[-1], dot(vectors, turn))

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from . import _targets
+from ._chunks import over_chunks
 from ._display import normalise, resize
 from ._errors import choose
 from ._probe import Image, Probe, widen
@@ -20,7 +21,6 @@ from ._targets import Target
 
 Read = Callable[[Any], Array]
 SCORES = ("softmax", "logit")
-_PIXELS = 16 * 224 * 224  # of masked image that are forwarded at once, unless a caller says otherwise
 
 
 def reader(output: Any, target: Target, score: str) -> Read:
@@ -45,24 +45,6 @@ def settle(output: Any, target: Target) -> Target:
         return target
     _targets.score(output, None)  # raises where the output is no vector of logits
     return jnp.argmax(output)
-
-
-def default_chunk(image: tuple[int, ...], images: int = 1) -> int:
-    """Masks that are forwarded at once for each of `images` images `(H, W, C)`: 16 of 224 x 224 pixels in all."""
-    return max(1, _PIXELS // (image[0] * image[1] * images))
-
-
-def over_chunks(function: Callable, inputs: Any, chunk: int | None, image: tuple[int, ...]) -> Any:
-    """`jax.vmap(function)(inputs)`, `chunk` at a time (by default `default_chunk(image)`)."""
-    if chunk is None:
-        chunk = default_chunk(image)
-    elif isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
-    count = jax.tree.leaves(inputs)[0].shape[0]
-    if count <= chunk:
-        return jax.vmap(function)(inputs)
-    chunk = -(-count // -(-count // chunk))  # as many rounds, of sizes as equal as can be
-    return jax.lax.map(function, inputs, batch_size=chunk)
 
 
 def score_masks(

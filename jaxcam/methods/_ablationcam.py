@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._chunks import over_chunks
 from .._fuse import Fuse, channel_sum
-from .._masks import over_chunks, reader
+from .._masks import reader
 from .._probe import Image, Probe, widen
 from .._targets import Target
 
@@ -26,7 +27,7 @@ def ablationcam(
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(H, W, C)`, preprocessed for the model.
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
-        chunk: channels that are ablated at once; by default 16 for an image of 224 x 224 pixels.
+        chunk: channels that are ablated at once; by default what suits the device, as in `jaxcam.explain`.
         fuse: evidence `(h, w, K)` -> map `(h, w)`.
 
     Returns:
