@@ -11,7 +11,6 @@ from jaxtyping import Array
 
 from ._probe import Image, Probe
 
-
 Later = list[Callable[[], None]]
 
 

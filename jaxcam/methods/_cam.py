@@ -7,6 +7,7 @@ from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
 from .. import _targets
+from .._factors import dot
 from .._fuse import Fuse, channel_sum
 from .._probe import Image, Probe, widen
 from .._targets import Target
@@ -49,7 +50,7 @@ def cam(
         raise ValueError(
             f"weights must be (K, classes) = {(activation.shape[-1], output.shape[-1])}; got {weights.shape}"
         )
-    channel_weights = widen(weights) @ widen(slope)
+    channel_weights = dot(widen(weights), widen(slope))
     return fuse(channel_weights[None, None, :] * widen(activation))
 
 
