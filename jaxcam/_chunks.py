@@ -28,8 +28,8 @@ def default_chunk(image: tuple[int, ...], images: int = 1, *, each: Callable[[],
             which suits a program that is to run on a device that is not known.
     """
     pixels = image[0] * image[1] * images
-    memory = None if each is None else device_memory()
-    if memory is None:
+    memory = device_memory()
+    if each is None or memory is None:
         return max(1, ON_CPU // pixels)
     return max(1, min(memory // (SHARE * images * max(1, each())), ON_ACCELERATOR // pixels))
 

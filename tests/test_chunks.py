@@ -144,3 +144,22 @@ def test_parameters_are_not_counted():
 def test_the_device_that_runs_is_asked(monkeypatch):
     assert _chunks.device_memory() is None  # a CPU
     assert _chunks.default_chunk((224, 224, 3), each=lambda: 1 / 0) == 16  # which is not asked for more
+
+
+def test_choice_within_other_transforms(memory):
+    memory(4 * GB)
+    probe, images = nets.small(), jnp.asarray(nets.images(2))
+    targets = jnp.array([1, 2])
+    expected = jaxcam.explain(probe, images, targets, method="scorecam", raw=True)
+    mapped = jax.jit(jax.vmap(jaxcam.scorecam, in_axes=(None, 0, 0)))(probe, images, targets)
+    np.testing.assert_allclose(mapped, expected, rtol=1e-4, atol=1e-6)
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
+    split, shared = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
+    each = jax.shard_map(
+        lambda p, x, t: jaxcam.explain(p, x, t, method="scorecam", raw=True),
+        mesh=mesh,
+        in_specs=(shared, split, split),
+        out_specs=split,
+        check_vma=False,
+    )
+    np.testing.assert_allclose(jax.jit(each)(probe, images, targets), expected, rtol=1e-4, atol=1e-6)

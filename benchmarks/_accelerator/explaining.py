@@ -55,7 +55,7 @@ def masks(bench: Bench) -> Iterator[Row]:
     alone = float(np.median(bench.times({FORWARD: forward.call})[FORWARD])) / len(many)
     channels = jax.eval_shape(lambda p, x: p(x)[1], probe, image[0]).shape[-1]
     passes = {"scorecam": channels + 1, "abscam": channels + 1, "clustercam": min(28, channels) + 1}
-    chunks = (4, 16) if bench.small else (16, 64, 256, 1024)
+    chunks = (16,) if bench.small else (16, 64, 256, 1024)
     wanted = [("scorecam", None), *(("scorecam", chunk) for chunk in chunks)]
     wanted += [("clustercam", None), ("ablationcam", None), ("clustercam", chunks[0])]
     wanted += [("ablationcam", chunk) for chunk in chunks] + [("abscam", None)]
