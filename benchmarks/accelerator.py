@@ -7,6 +7,7 @@ every row says so: such rows show that the parts run, and tell nothing of an acc
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,7 +59,8 @@ def run(name: str, bench: Bench, file: Path) -> None:
     except Exception as error:  # the other parts still tell something
         rows.append({"failed": f"{type(error).__name__}: {str(error)[:300]}"})
         print(name, rows[-1], flush=True)
-    about = {"part": name, **bench.about, "part took (s)": round(time.perf_counter() - began, 1)}
+    took, load = round(time.perf_counter() - began, 1), round(os.getloadavg()[0], 1)
+    about = {"part": name, **bench.about, "part took (s)": took, "load average": load}
     # rows of an earlier attempt that failed go
     kept = [row for row in read(file) if row["part"] != name or not bench.about.items() <= row.items()]
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """How much is computed at once: masks of an image, forward passes of a metric.
 
 The choice changes time and memory, not the result. A CPU is given little, so that what is computed stays near its
-caches. An accelerator is given what a share of its memory holds, up to where more brings no more speed.
+caches. An accelerator is given what a share of its memory holds, up to a bound.
 """
 
 import functools
@@ -14,7 +14,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 PICTURE = 224 * 224  # pixels
 ON_CPU = 16 * PICTURE  # of image that is forwarded at once on a CPU, and where the device is not known
-ON_ACCELERATOR = 512 * PICTURE  # fills a large GPU, and keeps VGG's activations below 2³¹ elements
+ON_ACCELERATOR = 512 * PICTURE  # keeps VGG's activations below 2³¹ elements; not tuned on any device
 SHARE = 4  # one part in so many of an accelerator's memory is for what is computed at once
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .bench import Row
 
-ABOUT = ("part", "device", "sizes", "jax", "note", "part took (s)")
+ABOUT = ("part", "device", "sizes", "jax", "note", "part took (s)", "load average")
 
 
 class Goal(NamedTuple):
@@ -106,8 +106,9 @@ def _conditions(rows: list[Row]) -> str:
     versions = ", ".join(sorted({f"jax {row['jax']}" for row in rows}))
     took = sum({row["part"]: row["part took (s)"] for row in rows}.values())
     notes = "".join(sorted({f"; {row['note']}" for row in rows if "note" in row}))
+    load = max(row.get("load average", 0) for row in rows)
     return (
-        f"{versions}{notes}; {took:.0f} s in all. Random weights and pictures. Times are medians of rounds in which what "
+        f"{versions}{notes}; {took:.0f} s in all, load average up to {load:.0f}. Random weights and pictures. Times are medians of rounds in which what "
         "is compared takes turns. Memory is arguments, results and temporaries of the compiled program. GB moved is "
         "the compiler's own count."
     )
