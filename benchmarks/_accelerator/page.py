@@ -134,7 +134,7 @@ def roofline(file: Path, rows: list[Row]) -> bool:
         return False
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     speeds = [row["GFLOP"] / row["ms"] for row in points]  # TFLOP/s
     places = [row["GFLOP"] / row["GB moved"] for row in points]
@@ -159,7 +159,7 @@ def roofline(file: Path, rows: list[Row]) -> bool:
     axes.set(xscale="log", yscale="log", xlabel="FLOP a byte", ylabel="TFLOP/s", title=rows[0]["device"])
     bottom = 10 ** math.floor(math.log10(min(speeds)))
     axes.set_ylim(bottom=bottom)
-    axes.legend(fontsize=6, ncols=2)
+    figure.legend(fontsize=6, loc="outside right upper")
     figure.savefig(file, dpi=110)
     return True
 

@@ -38,7 +38,7 @@ def peers(bench: Bench) -> Iterator[Row]:
         return
     where = torch.device("cuda" if bench.gpu else "cpu")
     probe = jaxcam.probe(converters.from_torch(models.build(model), state), "layer4")
-    for method in METHODS:
+    for method in ("gradcam", "layercam") if bench.small else METHODS:
         for precision in ("default", "highest") if bench.gpu and method == "gradcam" else ("default",):
             bench.check_time(f"{method}, {precision}")
             count = 1 if method in PASSES else batch
