@@ -17,6 +17,7 @@ from pictures import NETWORKS, Pictures
 
 from jaxcam import _masks
 from jaxcam._dtypes import widen
+from jaxcam.devices import _chunks
 
 CACHE = Path(__file__).parent / "results" / "cache"
 
@@ -31,7 +32,7 @@ def scores_of(probe, image, target):
         output = widen(probe(behind(mask))[0])
         return jnp.stack([jax.nn.softmax(output)[target], output[target]])
 
-    return _masks.over_chunks(read, jnp.moveaxis(widen(activation), -1, 0), None, image.shape)
+    return _chunks.over_chunks(read, jnp.moveaxis(widen(activation), -1, 0), None, image.shape)
 
 
 def key_of(name: str) -> str:

@@ -24,6 +24,7 @@ from pictures import NETWORKS, Pictures
 import jaxcam
 from jaxcam import _masks, metrics
 from jaxcam._dtypes import widen
+from jaxcam.devices import _chunks
 from jaxcam.methods import _cluster_merges, _clustercam
 
 BESIDE = ("scorecam", "scorecam probability", "gradcam")
@@ -56,7 +57,7 @@ def clustered(probe, image, target, key, *, clusters, normalise, chosen):
         output = widen(probe(behind(mask))[0])
         return {"softmax": jax.nn.softmax(output)[target], "logit": output[target]}
 
-    seen = _masks.over_chunks(read, groups.masks, None, image.shape)
+    seen = _chunks.over_chunks(read, groups.masks, None, image.shape)
     raw = []
     for merge, score, scissors, knee in chosen:
         scores = jnp.where(valid, seen[_cluster_merges.SCORES[score]], 0)

@@ -1,5 +1,6 @@
 """What `explain` and the metrics are given, checked before anything is compiled."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,8 +22,17 @@ def check_probe(probe: Any) -> None:
         )
 
 
-def check_images(images: Any) -> Array:
-    """Images `(B, H, W, C)` of floating point, finite, as an array of the device."""
+Later = list[Callable[[], None]]
+
+
+def check_images(images: Any, later: Later | None = None) -> Array:
+    """Images `(B, H, W, C)` of floating point, finite, as an array of the device.
+
+    Args:
+        images: as a caller gives them.
+        later: takes the check of values that are on a device, to be made once the device has its next work: the host
+            waits for it. By default it is made at once.
+    """
     check_array(images)
     if not hasattr(images, "dtype"):
         images = np.asarray(images)
@@ -38,14 +48,25 @@ def check_images(images: Any) -> Array:
         )
     if isinstance(images, jax.core.Tracer):
         return images  # its values are not known yet
-    numpy = jnp if isinstance(images, jax.Array) else np
-    finite = np.asarray(numpy.isfinite(images).all(axis=(1, 2, 3)))
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
-        raise ValueError(
-            f"image {bad[0]} has a NaN or infinite pixel ({bad.size} of {images.shape[0]} images do)"
-        )
+    finite = _finite(images) if isinstance(images, jax.Array) else np.isfinite(images).all(axis=(1, 2, 3))
+    if later is None or not isinstance(finite, jax.Array):
+        _refuse(finite)
+    else:
+        later.append(lambda: _refuse(finite))
     return jnp.asarray(images)
+
+
+@jax.jit
+def _finite(images: Array) -> Array:
+    return jnp.isfinite(images).all(axis=(1, 2, 3))
+
+
+def _refuse(finite: Any) -> None:
+    bad = np.flatnonzero(~np.asarray(finite))
+    if bad.size:
+        raise ValueError(
+            f"image {bad[0]} has a NaN or infinite pixel ({bad.size} of {len(finite)} images do)"
+        )
 
 
 def shape_of_output(probe: Probe, images: Array) -> Any:

@@ -9,7 +9,7 @@ import jax.core
 import numpy as np
 
 from . import _targets
-from ._checks import check_images, check_probe, shape_of_output
+from ._checks import Later, check_images, check_probe, shape_of_output
 from ._display import display
 from ._request import check_misnamed, method_of, options_of, size_of, targets_of
 from .devices._mesh import check_devices, on_each, split_of
@@ -48,8 +48,9 @@ def explain(
             for display.
         size: `(H, W)` of the displayed maps, in pixels; the images' own size by default.
         chunk: how much is computed at once: masks of each image, for a method that has a `chunk` option; images,
-            for the others. By default all images are taken together, with as many masks of each as keeps memory flat:
-            16 of 224 x 224 pixels in all, and at least one an image.
+            for the others. By default all images are taken together, and masks by the device: on a CPU 16 of 224 x
+            224 pixels in all; on an accelerator up to 512, as many as a quarter of its memory holds for this model;
+            at least one an image. The maps are the same.
         with_output: also return the model's output for each image, from the same forward pass.
         **options: keyword options of the method. Arrays are arguments of the compiled program; anything else is
             part of it, so a new value compiles anew.
@@ -81,11 +82,12 @@ def explain(
     """
     check_probe(probe)
     method = method_of(method)
-    images = check_images(images)
+    later: Later = []
+    images = check_images(images, later)
     check_misnamed(method, options)
-    options = options_of(method, options, chunk, images)
+    options = options_of(method, options, chunk, images, probe=probe)
     output = shape_of_output(probe, images)
-    targets, axis = targets_of(targets, images.shape[0], output)
+    targets, axis = targets_of(targets, images.shape[0], output, later)
     size = size_of(size, raw, images.shape[1:3])
     split = split_of(images)
     if split is not None:
@@ -107,6 +109,8 @@ def explain(
         chunk=chunk,
         split=split,
     )
+    for check in later:  # now that the device has work, the host may wait for it
+        check()
     if first.traced and not isinstance(maps, jax.core.Tracer) and maps.is_fully_addressable:
         warn_of_blank(probe, images, targets, axis, maps)
     return (maps, outputs) if with_output else maps

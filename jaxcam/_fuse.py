@@ -65,7 +65,7 @@ def principal_component(evidence: Evidence) -> Float[Array, "h w"]:
     else:
         _, v = _top_eigenpair(dot(X.T, X))
         projection = dot(X, v)
-    agreement = jnp.vdot(projection, jnp.sum(X, axis=1))
+    agreement = dot(projection, jnp.sum(X, axis=1))
     sign = jax.lax.stop_gradient(jnp.where(agreement < 0, -1, 1).astype(projection.dtype))
     return (sign * scale * projection).reshape(h, w)
 

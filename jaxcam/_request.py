@@ -1,5 +1,6 @@
 """What `explain` and `export` are given, checked and made into what a compiled program takes."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,10 +12,11 @@ from jax.tree_util import Partial
 from jaxtyping import Array
 
 from . import _targets
-from ._checks import whole_numbers
+from ._checks import Later, whole_numbers
 from ._errors import choose, unknown
-from .devices._chunks import default_chunk
+from .devices._chunks import default_chunk, forward_bytes
 from .methods import METHODS
+from .probes._probe import Probe
 
 _LAYER = "a layer belongs to the probe, jaxcam.probe(model, layer)"
 _MISNAMED = {
@@ -45,14 +47,22 @@ def check_misnamed(method: Callable, options: Iterable[str]) -> None:
             raise TypeError(f"explain has no argument {name!r}: {own}")
 
 
-def options_of(method: Callable, options: dict[str, Any], chunk: int | None, images: Array) -> dict[str, Any]:
+def options_of(
+    method: Callable,
+    options: dict[str, Any],
+    chunk: int | None,
+    images: Array | jax.ShapeDtypeStruct,
+    *,
+    probe: Probe | None = None,
+) -> dict[str, Any]:
     """The method's keyword options, `chunk` among them where the method has it: masks at once for every image, so the
-    more images there are the fewer."""
+    more images there are the fewer. Without a probe, the number does not depend on the device."""
     if chunk is not None and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
         raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
     if "chunk" not in check_options(method, options):
         return options
-    return options | {"chunk": chunk or default_chunk(images.shape[1:], images.shape[0])}
+    each = None if probe is None else lambda: forward_bytes(probe, images)
+    return options | {"chunk": chunk or default_chunk(images.shape[1:], images.shape[0], each=each)}
 
 
 def check_options(method: Callable, options: Iterable[str]) -> tuple[str, ...]:
@@ -67,8 +77,11 @@ def check_options(method: Callable, options: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def targets_of(targets: Any, batch: int, output: Any) -> tuple[Any, int | None]:
-    """Targets as a pytree for the compiled program, and the axis that runs over images."""
+def targets_of(targets: Any, batch: int, output: Any, later: Later | None = None) -> tuple[Any, int | None]:
+    """Targets as a pytree for the compiled program, and the axis that runs over images.
+
+    `later` takes the check of classes that are on a device, as for `check_images`.
+    """
     if targets is None or isinstance(targets, _targets.Top):
         if getattr(output, "ndim", 0) != 1:
             _targets.score(output, None)  # says what to pass instead
@@ -92,7 +105,11 @@ def targets_of(targets: Any, batch: int, output: Any) -> tuple[Any, int | None]:
     if not isinstance(indices, jax.core.Tracer):
         if getattr(output, "ndim", 0) != 1:
             _targets.score(output, int(indices.ravel()[0]))  # says what to pass instead
-        _targets.check_classes(indices, output.shape[0])
+        check = functools.partial(_targets.check_classes, indices, output.shape[0])
+        if later is None or not isinstance(indices, jax.Array):
+            check()
+        else:
+            later.append(check)
     return jnp.asarray(indices, dtype=jnp.int32), None if indices.ndim == 0 else 0
 
 

@@ -147,4 +147,5 @@ def similarity(embedding: Any) -> Partial:
 
 def _similarity(embedding: Array, output: Array) -> Array:
     reference = embedding.astype(output.dtype)
-    return jnp.vdot(output, reference) / (jnp.linalg.norm(output) * jnp.linalg.norm(reference))
+    product = jnp.vdot(output, reference, precision=jax.lax.Precision.HIGHEST)
+    return product / (jnp.linalg.norm(output) * jnp.linalg.norm(reference))

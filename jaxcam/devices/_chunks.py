@@ -1,23 +1,45 @@
-"""How much is computed at once: masks of an image, pictures of a batch."""
+"""How much is computed at once: masks of an image, forward passes of a metric.
 
+The choice changes time and memory, not the result. A CPU is given little, so that what is computed stays near its
+caches. An accelerator is given what a share of its memory holds, up to a bound.
+"""
+
+import functools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-_PIXELS = 16 * 224 * 224  # of masked image that are forwarded at once, unless a caller says otherwise
+PICTURE = 224 * 224  # pixels
+ON_CPU = 16 * PICTURE  # of image that is forwarded at once on a CPU, and where the device is not known
+ON_ACCELERATOR = 512 * PICTURE  # keeps VGG's activations below 2³¹ elements; not tuned on any device
+SHARE = 4  # one part in so many of an accelerator's memory is for what is computed at once
 
 
-def default_chunk(image: tuple[int, ...], images: int = 1) -> int:
-    """Masks that are forwarded at once for each of `images` images `(H, W, C)`: 16 of 224 x 224 pixels in all."""
-    return max(1, _PIXELS // (image[0] * image[1] * images))
+def default_chunk(image: tuple[int, ...], images: int = 1, *, each: Callable[[], int] | None = None) -> int:
+    """Number of forward passes at once for each of `images` images `(H, W, C)`.
+
+    Args:
+        image: shape of one image.
+        images: number of images that are computed side by side.
+        each: gives the bytes that one forward pass needs, asked for on accelerators. None: the number for a CPU,
+            which suits a program that is to run on a device that is not known.
+    """
+    pixels = image[0] * image[1] * images
+    memory = device_memory()
+    if each is None or memory is None:
+        return max(1, ON_CPU // pixels)
+    return max(1, min(memory // (SHARE * images * max(1, each())), ON_ACCELERATOR // pixels))
 
 
 def over_chunks(function: Callable, inputs: Any, chunk: int | None, image: tuple[int, ...]) -> Any:
-    """`jax.vmap(function)(inputs)`, `chunk` at a time (by default `default_chunk(image)`)."""
+    """`jax.vmap(function)(inputs)`, `chunk` at a time (by default `default_chunk` of one image)."""
     if chunk is None:
-        chunk = default_chunk(image)
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), inputs)
+        chunk = default_chunk(image, each=lambda: peak_bytes(jax.make_jaxpr(function)(one).jaxpr))
     elif isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
     count = jax.tree.leaves(inputs)[0].shape[0]
@@ -36,3 +58,73 @@ def within_memory(batch: int) -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise MemoryError(f"{batch} pictures at once do not fit into the device's memory") from error
+
+
+def device_memory() -> int | None:
+    """Bytes that JAX may take of the memory of the device that runs by default; None for a CPU."""
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    if not isinstance(device, jax.Device):
+        device = jax.local_devices(backend=device)[0]
+    stats = None if device.platform == "cpu" else device.memory_stats()
+    return (stats or {}).get("bytes_limit")
+
+
+def forward_bytes(probe: Any, images: Any) -> int:
+    """Bytes that the activations of one forward pass of a probe need, for one of `images` `(B, H, W, C)`."""
+    image = jax.ShapeDtypeStruct(images.shape[1:], images.dtype)
+    traced = _forward.trace(probe, image).jaxpr.jaxpr  # jit keeps what it has traced once
+    return peak_bytes(traced, (False,) * len(jax.tree.leaves(probe)) + (True,))
+
+
+@jax.jit
+def _forward(probe: Any, image: Any) -> Any:
+    return probe(image)
+
+
+@functools.lru_cache(maxsize=256)
+def peak_bytes(jaxpr: Jaxpr, varying: tuple[bool, ...] | None = None) -> int:
+    """The most bytes that are needed at once of everything that depends on a program's arguments.
+
+    Fusion is left out, so a compiled program needs less, but for the scratch memory of its convolutions.
+
+    Args:
+        jaxpr: the program of one forward pass.
+        varying: which of its arguments differ between forward passes, by default all. What depends on none of these,
+            such as parameters in another dtype, is made once and not counted.
+    """
+    varying = varying or (True,) * len(jaxpr.invars)
+    live = {name: _bytes(name) for name, varies in zip(jaxpr.invars, varying, strict=True) if varies}
+    last = {name: at for at, step in enumerate(jaxpr.eqns) for name in _names(step.invars)}
+    last |= dict.fromkeys(_names(jaxpr.outvars), len(jaxpr.eqns))
+    most = sum(live.values())
+    for at, step in enumerate(jaxpr.eqns):
+        if not any(name in live for name in _names(step.invars)):
+            continue
+        outside = [not isinstance(name, Literal) and name in live for name in step.invars]
+        live |= {name: _bytes(name) for name in step.outvars}
+        most = max(most, sum(live.values()) + _inside(step, outside))
+        live = {name: size for name, size in live.items() if last.get(name, -1) > at}
+    return most
+
+
+def _inside(step: Any, varying: list[bool]) -> int:
+    """Bytes within an operation that holds a program of its own, beyond those of its arguments and results."""
+    most = 0
+    for value in jax.tree.leaves(
+        list(step.params.values()), is_leaf=lambda x: isinstance(x, ClosedJaxpr | Jaxpr)
+    ):
+        program = value.jaxpr if isinstance(value, ClosedJaxpr) else value
+        if isinstance(program, Jaxpr):
+            same = len(program.invars) == len(varying)
+            ends = sum(map(_bytes, {*_names(program.invars), *_names(program.outvars)}))
+            most = max(most, peak_bytes(program, tuple(varying) if same else None) - ends)
+    return max(0, most)
+
+
+def _names(values: Any) -> Iterator[Any]:
+    return (value for value in values if not isinstance(value, Literal))
+
+
+def _bytes(value: Any) -> int:
+    shape, dtype = getattr(value.aval, "shape", ()), getattr(value.aval, "dtype", None)
+    return math.prod(shape) * (4 if dtype is None else getattr(dtype, "itemsize", 4))

@@ -30,7 +30,7 @@ def ablationcam(
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(H, W, C)`, preprocessed for the model.
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
-        chunk: channels that are ablated at once; by default 16 for an image of 224 x 224 pixels.
+        chunk: channels that are ablated at once; by default what suits the device, as in `jaxcam.explain`.
         fuse: evidence `(h, w, K)` -> map `(h, w)`.
 
     Returns:

@@ -48,7 +48,7 @@ def abscam(
         merge: of phase 2, one of the above.
         score: y, "softmax": the target's probability; or "logit", for outputs that are sure of themselves.
         baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
-        chunk: masks that are forwarded at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        chunk: masks that are forwarded at once; by default what suits the device, as in `jaxcam.explain`.
         fuse: evidence `(h, w, K)` -> map `(h, w)`.
 
     Returns:

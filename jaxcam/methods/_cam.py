@@ -7,7 +7,7 @@ from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
 from .. import _targets
-from .._dtypes import widen
+from .._dtypes import dot, widen
 from .._fuse import Fuse, channel_sum
 from .._targets import Target
 from ..probes._probe import Image, Probe
@@ -58,7 +58,7 @@ def cam(
         raise ValueError(
             f"weights must be (K, classes) = {(activation.shape[-1], output.shape[-1])}; got {weights.shape}"
         )
-    channel_weights = widen(weights) @ widen(slope)
+    channel_weights = dot(widen(weights), widen(slope))
     return fuse(channel_weights[None, None, :] * widen(activation))
 
 

@@ -74,7 +74,7 @@ def clustercam(
         key: of `jax.random`, for k-means; `jax.random.key(0)` by default.
         restarts: of k-means.
         iterations: of k-means, at most.
-        chunk: masks that are forwarded at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        chunk: masks that are forwarded at once; by default what suits the device, as in `jaxcam.explain`.
         fuse: evidence `(h, w, m)` of clusters, or `(h, w, K)` of members -> map `(h, w)`.
 
     Returns:

@@ -41,7 +41,7 @@ def scorecam(
         top: score only so many channels, those of the largest standard deviation over positions; all by default.
         baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
         align_corners: how masks are enlarged: corner on corner as the peer does, or by half-pixel centres (False).
-        chunk: masks that are forwarded at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        chunk: masks that are forwarded at once; by default what suits the device, as in `jaxcam.explain`.
         fuse: evidence `(h, w, K)` -> map `(h, w)`.
 
     Returns:

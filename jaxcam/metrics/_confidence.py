@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .. import _targets
 from .._dtypes import widen
-from ..devices._chunks import default_chunk
+from ..devices._chunks import default_chunk, forward_bytes
 from ..probes._probe import Image, Probe
 from ._inputs import check, check_count
 
@@ -20,7 +20,7 @@ def measure(probe, images, targets, maps, *families, chunk, key=None) -> dict[st
     """Checks what a metric is given, and runs the families."""
     images, targets, maps = check(probe, images, targets, maps)
     if chunk is None:
-        chunk = default_chunk(images.shape[1:])
+        chunk = default_chunk(images.shape[1:], each=lambda: forward_bytes(probe, images))
     check_count("chunk", chunk)
     return run(probe, images, targets, maps, key, families=families, chunk=chunk)
 

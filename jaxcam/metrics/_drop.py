@@ -21,7 +21,7 @@ def average_drop(
         images: `(B, H, W, C)` of floating point, preprocessed for the model: what is masked becomes the mean colour.
         targets: class c: an integer, integers `(B,)`, or None for the most likely class of the unmasked image.
         maps: `(B, H, W)` in [0, 1], as `jaxcam.explain` returns them.
-        chunk: forward passes at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        chunk: forward passes at once; by default what suits the device, as in `jaxcam.explain`.
 
     Returns:
         `(B,)` in percent, 0 to 100; 0 where Y is 0. The mean over images is the published figure.

@@ -69,7 +69,7 @@ def evaluate(
         key, percentiles, noise, iterations: of ROAD, which needs the key, or a key for each image.
         boxes, tolerance: of the pointing games, which need the boxes.
         method, options: what made the maps; coherency and ADCC need the method.
-        chunk: forward passes at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        chunk: forward passes at once; by default what suits the device, as in `jaxcam.explain`.
 
     Returns:
         `{name: (B,)}` in the order of `metrics`, in each metric's units.

@@ -30,7 +30,7 @@ def insertion(
         targets: an integer, integers `(B,)`, or None for the most likely class of the image.
         maps: `(B, H, W)` in [0, 1]; only their order counts.
         steps: of the way from the first picture to the last; `steps + 1` points.
-        chunk: forward passes at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        chunk: forward passes at once; by default what suits the device, as in `jaxcam.explain`.
 
     Returns:
         Area under the curve `(B,)`, by the trapezoid rule, in [0, 1].

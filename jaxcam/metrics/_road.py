@@ -44,7 +44,7 @@ def road(
         percentiles: of the map, each between 0 and 100.
         noise: its standard deviation, in units of the preprocessed image.
         iterations: of the imputation's solver.
-        chunk: forward passes at once; by default 16 of 224 x 224 pixels, more of smaller images.
+        chunk: forward passes at once; by default what suits the device, as in `jaxcam.explain`.
 
     Returns:
         `(B,)` in [-0.5, 0.5].

@@ -72,7 +72,7 @@ def test_swapped_files_are_seen(tmp_path):
 
 
 def test_of_many_records_those_whose_files_changed_are_compared_first(tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxcam.datasets.sources._changed.FILES", 3)
+    monkeypatch.setattr("jaxcam.datasets.running._changed.FILES", 3)
     root, out = folder(tmp_path / "in"), tmp_path / "a"
     for each in root.iterdir():
         os.utime(each, (1e9, 1e9))

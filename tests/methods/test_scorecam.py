@@ -11,6 +11,7 @@ from nets import images, small
 
 import jaxcam
 from jaxcam import _masks
+from jaxcam.devices import _chunks
 
 double = pytest.mark.usefixtures("x64")
 
@@ -128,11 +129,11 @@ def test_forward_passes(name, expected, options):
 
 
 def test_memory_does_not_grow_with_the_channels():
-    assert _masks.default_chunk((224, 224, 3)) == 16
-    assert _masks.default_chunk((448, 448, 3)) == 4
-    assert _masks.default_chunk((4000, 4000, 3)) == 1
-    assert _masks.default_chunk((224, 224, 3), images=4) == 4
-    assert _masks.default_chunk((224, 224, 3), images=100) == 1
+    assert _chunks.default_chunk((224, 224, 3)) == 16
+    assert _chunks.default_chunk((448, 448, 3)) == 4
+    assert _chunks.default_chunk((4000, 4000, 3)) == 1
+    assert _chunks.default_chunk((224, 224, 3), images=4) == 4
+    assert _chunks.default_chunk((224, 224, 3), images=100) == 1
 
     def temporaries(channels):
         image = jax.ShapeDtypeStruct((32, 32, 3), jnp.float32)
@@ -155,7 +156,7 @@ def test_explain_takes_fewer_masks_at_once_of_more_images():
     for count in (1, 3):
         jaxcam.explain(small(), images(count), 0, method=method)
     jaxcam.explain(small(), images(3), 0, method=method, chunk=5)
-    assert seen == [_masks._PIXELS // (12 * 14), _masks._PIXELS // (12 * 14 * 3), 5]
+    assert seen == [_chunks.ON_CPU // (12 * 14), _chunks.ON_CPU // (12 * 14 * 3), 5]
 
 
 @double
