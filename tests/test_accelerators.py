@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import nets
 import pytest
-from jaxcam.probes._flops import _inner
 
 import jaxcam
 from jaxcam import METHODS, _checks, models
+from jaxcam.probes._flops import _inner
 
 HIGHEST = jax.lax.Precision.HIGHEST
 

@@ -424,7 +424,7 @@ def test_table_says_where_targets_came_from(folder, boxes, tmp_path):
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, width):
+def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, width, unchecked):
     monkeypatch.setenv("COLUMNS", str(width))
     values = dict.fromkeys(SHOWN, -0.9876)
     costs = dict.fromkeys(METHODS, 33.4) | {"ones": None}

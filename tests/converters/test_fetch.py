@@ -163,7 +163,12 @@ def test_another_file_is_refused(server, tmp_path):
             ValueError,
             r"did you mean 'IMAGENET1K_V\d'\? There are: DEFAULT, IMAGENET1K_V2",
         ),
-        (NAME, "imagenet1k_v2", FileNotFoundError, "no checkpoint at /.*/imagenet1k_v2$"),
+        (
+            NAME,
+            "imagenet1k_v2",
+            ValueError,
+            "no file 'imagenet1k_v2'; the published checkpoint is called 'IMAGENET1K_V2'",
+        ),
         (NAME, "no/such.pth", FileNotFoundError, "no checkpoint at /.*/no/such.pth$"),
         ("cifar_resnet21", "DEFAULT", ValueError, "no model 'cifar_resnet21'"),
         ("vgg16", "IMAGENET1K_FEATURES", ValueError, "classifier holds no numbers"),

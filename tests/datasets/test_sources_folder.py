@@ -81,7 +81,7 @@ def test_names_of_classes_number_the_folders(tmp_path):
     source = datasets.open(tmp_path, classes=["cat", "Dog", "fox"])
     assert source[0].label == 1
     assert source.classes == ("cat", "Dog", "fox")
-    with pytest.raises(ValueError, match=r"no class 'dog'; did you mean 'dogs'"):
+    with pytest.raises(ValueError, match=r"no class 'dog'; these hold it: dogs \(1\)"):
         datasets.open(tmp_path, classes=["cats", "dogs"])
 
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Chunked(Protocol):
     """A store, as far as its chunks are listed: the names of its arrays, and of which batches each has a chunk."""
 
