@@ -94,7 +94,7 @@ def _top_eigenpair(gram: Array) -> tuple[Array, Array]:
     vector = dot(top, longest)
     length = jnp.sqrt(jnp.sum(vector * vector))
     vector = vector / jnp.where(length == 0, 1, length)
-    return jnp.vdot(vector, dot(gram, vector)), vector
+    return dot(vector, dot(gram, vector)), vector
 
 
 def _normal(matrix: Array) -> Array:
@@ -109,7 +109,7 @@ def _top_eigenpair_jvp(primals, tangents):
     (gram,), (change,) = primals, tangents
     value, vector = _top_eigenpair(gram)
     seen = dot(change, vector)
-    slope = jnp.vdot(vector, seen)
+    slope = dot(vector, seen)
     turn = dot(_without_top(gram, value, vector), seen - slope * vector)
     return (value, vector), (slope, turn)
 

@@ -51,7 +51,7 @@ def test_a_model_of_another_library_gets_the_general_advice(vit):
 def test_the_default_layer_of_a_built_model():
     model = jaxcam.models.build("cifar_resnet20")
     assert model.default_layer == jaxcam.models.default_layer("cifar_resnet20") == "layer3"
-    assert _blank._default_layer(jaxcam.probe(model, "layer1")) == "layer3"
+    assert jaxcam.probe(model, "layer1").anatomy.default == "layer3"
 
 
 def test_evidence_against_the_class_is_no_mistake():
