@@ -76,6 +76,7 @@ def _squarings(dtype) -> int:
 
 
 @jax.custom_jvp
+@jax.jit  # outside of jit, its loop would compile at every call
 def _top_eigenpair(gram: Array) -> tuple[Array, Array]:
     """Largest eigenvalue of a symmetric matrix without negative ones, and its eigenvector."""
     top = _normal(gram)
@@ -114,6 +115,7 @@ def _top_eigenpair_jvp(primals, tangents):
     return (value, vector), (slope, turn)
 
 
+@jax.jit
 def _without_top(gram: Array, value: Array, vector: Array) -> Array:
     """The pseudo-inverse of `value I - gram`, by the product `(I - M)⁻¹ = Π_j (I + M^(2^j))`, M being gram without its
     largest eigenvalue, over that. Eigenvalues that equal the largest to rounding count as 0 in it."""

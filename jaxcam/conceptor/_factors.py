@@ -1,5 +1,6 @@
 """The numerics under conceptors: roots of inverses and kernels, thin, without gaps to divide by in derivatives."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -67,6 +68,7 @@ def _orthonormal(X: Array) -> Array:
     )  # what is lost for columns that nearly depend on each other is small by now
 
 
+@functools.partial(jax.jit, static_argnames="lowest")  # outside of jit, its loops would compile at every call
 def _orthonormalised(A: Array, lowest: float = 0.0) -> Array:
     """Q of `A = Q R`: modified Gram-Schmidt over panels of columns, which is matrix products but for the panels.
 
