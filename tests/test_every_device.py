@@ -31,7 +31,7 @@ def on_four_devices(*arguments: str, seconds: int) -> None:
 
 
 def test_the_families_on_four_devices():
-    on_four_devices("core", "hirescam", "eigencam", "clustercam", "conceptorcam", seconds=400)
+    on_four_devices("core", "hirescam", "eigencam", "clustercam", seconds=400)
 
 
 @pytest.mark.exhaustive

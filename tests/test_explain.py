@@ -9,6 +9,7 @@ import jaxcam
 from jaxcam import METHODS, _explain
 
 BATCH = images(4)
+SOME = ("gradcam", "scorecam", "eigencam", "clustercam", "conceptorcam")  # a method of each kind
 
 
 def loop(probe, batch, targets, method, **options):
@@ -121,7 +122,7 @@ def test_maps_of_degenerate_layers_are_finite(name, kind):
     np.testing.assert_array_equal(shown, 0)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", exhaustive(METHODS, lambda name: name not in SOME))
 def test_what_is_not_finite_is_no_map(name):
     weights = jnp.linspace(-1, 1, 21).reshape(7, 3)
     probe = jaxcam.probe(split=(lambda x: x, lambda a: jnp.mean(a * a, axis=(1, 2)) @ weights))
@@ -135,7 +136,7 @@ def test_what_is_not_finite_is_no_map(name):
         assert not np.isfinite(raw[broken]).all()
         assert np.isnan(shown[broken]).all()
     assert np.isfinite(shown[3]).all()
-    assert shown[3].max() == 1
+    assert shown[3].max() == pytest.approx(1)
     if name != "eigencam":  # which has no class
         outside = program(batch[3:], jnp.array([3]))
         assert np.isnan(jaxcam.display(outside)).all()

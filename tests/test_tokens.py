@@ -7,6 +7,7 @@ import pytest
 import synthetic
 import tiny
 from flax import nnx
+from selection import exhaustive
 
 import converters
 import jaxcam
@@ -172,7 +173,7 @@ def test_wrong_numbers_of_tokens(model):
 METHODS = [jaxcam.gradcam, jaxcam.hirescam, jaxcam.clustercam, jaxcam.conceptorcam]
 
 
-@pytest.mark.parametrize("name", tiny.SIZES)
+@pytest.mark.parametrize("name", exhaustive(tiny.SIZES, lambda name: name != "tiny_vit"))
 def test_transformers_are_explained_at_their_default_layers(name):
     model = nnx.eval_shape(lambda: tiny.build(name))
     model = converters.from_torch(model, synthetic.weights(synthetic.shapes(model)))
