@@ -58,4 +58,5 @@ def test_what_it_looks_for_is_found(monkeypatch, tmp_path, judge, verdict):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import fuzz
 
-    assert fuzz._judged(judge, tmp_path, 1000, 3)[0] == verdict
+    wall = 3 if judge is hang else 60  # a busy machine takes its time to fill memory
+    assert fuzz._judged(judge, tmp_path, 1000, wall)[0] == verdict

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxcam._flops import flops
 
 import jaxcam
 from jaxcam import models
 from jaxcam.models._registry import TABLE
+from jaxcam.probes._flops import flops
 
 Row = dict[str, Any]
 PART = 50.0  # seconds after which a part of full sizes begins nothing more
