@@ -106,7 +106,7 @@ def save(
 
     Raises:
         ValueError: another ending.
-        FileExistsError: something is there and `overwrite` is false, or a folder that is no orbax folder.
+        FileExistsError: something is there and `overwrite` is false, or a folder that is not an orbax folder.
     """
     check_model("save", model)
     check_path("save", path)

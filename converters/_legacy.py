@@ -73,7 +73,7 @@ def read_legacy(path: Path) -> Any:
 
 
 def _keys(listed: Any, types: Mapping[str, Any]) -> list[str]:
-    """The keys of the storages in the order of their bytes. To hash one that is no string could take for ever."""
+    """The keys of the storages in the order of their bytes. To hash one that is not a string could take for ever."""
     if not isinstance(listed, list):
         raise Damaged("its list of storages is none")
     for key in listed:

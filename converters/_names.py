@@ -28,7 +28,7 @@ def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
     state_dict is dropped. A prefix that all keys share (`module.`, `model.`, `_orig_mod.`) is taken off. What timm
     spells in its own way gets torchvision's names.
 
-    Raises ValueError when there is no state_dict, more than one, or something in it that is no array.
+    Raises ValueError when there is no state_dict, more than one, or something in it that is not an array.
     """
     for _ in range(_DEPTH):
         nests = (

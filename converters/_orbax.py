@@ -64,7 +64,7 @@ def _opened() -> Iterator[Any]:
 
 
 def _check(path: Path) -> int:
-    """The number of bytes in a folder of files alone. Raises ValueError where it is no orbax folder."""
+    """The number of bytes in a folder of files alone. Raises ValueError where it is not an orbax folder."""
     if not (path / MARK).is_file():
         inside = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
         raise ValueError(f"is a folder without orbax's {MARK}; it holds {short(inside)}")

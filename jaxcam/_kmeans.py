@@ -61,7 +61,7 @@ def kmeans(
     Raises:
         ValueError: clusters, restarts or iterations out of range, points that are not finite or of another rank,
             weights of another shape or below 0. (Values inside `jax.jit` are not known, and not checked.)
-        TypeError: points that are no array of floating point.
+        TypeError: points that are not an array of floating point.
 
     Source: Lloyd 1982; Arthur & Vassilvitskii 2007, "k-means++" [paper]; number of candidates as in
     scikit-learn [third party]; empty clusters and early judgement [ours].
@@ -117,7 +117,7 @@ def elbow(
 
     Raises:
         ValueError: a range that is empty or reaches outside 1 to n, points that are not finite or of another rank.
-        TypeError: points that are no array of floating point.
+        TypeError: points that are not an array of floating point.
 
     Source: Satopää et al. 2011, "Kneedle" [paper], for one curve without smoothing [ours].
     """

@@ -36,7 +36,7 @@ def reader(output: Any, target: Target, score: str) -> Read:
     target = settle(output, target)
     if callable(target) or score == "logit":
         return lambda seen: widen(_targets.score(seen, target))
-    _targets.score(output, target)  # raises where the output is no vector of logits
+    _targets.score(output, target)  # raises where the output is not a vector of logits
     return lambda seen: _targets.score(jax.nn.softmax(widen(seen)), target)
 
 
@@ -44,7 +44,7 @@ def settle(output: Any, target: Target) -> Target:
     """The target, with None made the class that is most likely in `output`."""
     if target is not None:
         return target
-    _targets.score(output, None)  # raises where the output is no vector of logits
+    _targets.score(output, None)  # raises where the output is not a vector of logits
     return jnp.argmax(output)
 
 

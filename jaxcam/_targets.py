@@ -32,7 +32,7 @@ def score(output: Any, target: Target) -> Float[Array, ""]:
         target: an integer, None or a callable.
 
     Raises:
-        ValueError: a class out of range, an output that is not a vector of logits, a score that is no scalar.
+        ValueError: a class out of range, an output that is not a vector of logits, a score that is not a scalar.
         TypeError: a target of another kind.
 
     A class index that is only known when the program runs cannot raise: out of range it scores NaN.

@@ -161,6 +161,6 @@ def _pictures(count: int) -> str:
 
 
 def shown(path: str | Path) -> str:
-    """A path as text that any terminal takes: a mark stands for bytes that are no text."""
+    """A path as text that any terminal takes: a mark stands for bytes that are not text."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -67,7 +67,7 @@ def learn(
     Raises:
         ValueError: an aperture that is not finite and above 0, samples that are not finite or of another rank,
             weights of another shape or below 0. (Values inside `jax.jit` are not known, and not checked.)
-        TypeError: samples that are no array of floating point.
+        TypeError: samples that are not an array of floating point.
 
     Source: Jaeger 2014, "Controlling recurrent neural networks by conceptors", arXiv 1403.3369 [paper].
     """

@@ -1,4 +1,4 @@
-"""Glyphs in soft ink: the digits of the data set, marks that are no digits, and glyphs turned and sheared."""
+"""Glyphs in soft ink: the digits of the data set, marks that are not digits, and glyphs turned and sheared."""
 
 from functools import cache
 from typing import Any
@@ -46,7 +46,7 @@ def digits(split):
 
 @cache
 def doodles():
-    """Marks which are no digits, as soft ink: the distance to a few straight or bent lines."""
+    """Marks which are not digits, as soft ink: the distance to a few straight or bent lines."""
     t = np.linspace(0, 1, 9)
 
     def arc(angle, radius):

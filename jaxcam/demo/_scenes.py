@@ -45,7 +45,7 @@ def scenes(
         split: "train" or "test": no digit drawn for one is ever drawn for the other.
         size: height and width, in pixels.
         digits: in each picture, all of different classes.
-        clutter: marks that are no digits, in each picture.
+        clutter: marks that are not digits, in each picture.
 
     Raises:
         ValueError: an unknown split, or more digits than fit.
@@ -88,7 +88,7 @@ def _ink_of_digits(rng, labels, split):
 
 
 def _clutter(rng, count, amount, size, boxes, split):
-    """Yields ink and centre of marks that are no digits, doodles and pieces of digits, where there is room."""
+    """Yields ink and centre of marks that are not digits, doodles and pieces of digits, where there is room."""
     digits, _ = _glyphs.digits(split)
     glyphs = np.concatenate([digits, _glyphs.doodles()])
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2

@@ -129,7 +129,7 @@ def conceptor_fuse(
         fuse: evidence `(h, w, K)` -> the base map `(h, w)`.
 
     Raises:
-        ValueError: an unknown way to combine, an aperture that is not finite and above 0, an anchor that is no bool.
+        ValueError: an unknown way to combine, an aperture that is not finite and above 0, an anchor that is not a bool.
 
     Source: as `conceptorcam` [ours].
     """

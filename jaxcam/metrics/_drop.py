@@ -28,7 +28,7 @@ def average_drop(
 
     Raises:
         ValueError: counts or sizes that disagree, a class out of range, maps that are not finite or leave [0, 1].
-        TypeError: images or maps that are not of floating point, targets that are no class indices.
+        TypeError: images or maps that are not of floating point, targets that are not class indices.
 
     Source: Chattopadhay et al. 2018, "Grad-CAM++", arXiv 1710.11063 [paper]; 0 where Y is 0 [ours].
     """

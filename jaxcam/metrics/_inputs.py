@@ -18,7 +18,7 @@ def check(probe: Probe, images: Any, targets: Any, maps: Any) -> tuple[Array, Ar
 
     Raises:
         ValueError: shapes or counts that disagree, a class out of range, maps that are not finite or leave [0, 1].
-        TypeError: images or maps that are not of floating point, targets that are no class indices.
+        TypeError: images or maps that are not of floating point, targets that are not class indices.
     """
     images = check_images(images)
     targets = _check_targets(probe, images, targets)

@@ -38,7 +38,7 @@ def insertion(
     Raises:
         ValueError: counts or sizes that disagree, a class out of range, maps that are not finite or leave [0, 1],
             steps or chunk below 1.
-        TypeError: images or maps that are not of floating point, targets that are no class indices.
+        TypeError: images or maps that are not of floating point, targets that are not class indices.
 
     Source: Petsiuk et al. 2018, "RISE", arXiv 1806.07421 [paper]; its code's blur folds the Gaussian at the window's
     edge, here it is cut off [ours].

@@ -52,7 +52,7 @@ def road(
     Raises:
         ValueError: counts or sizes that disagree, a class out of range, maps that are not finite or leave [0, 1],
             percentiles or counts out of range.
-        TypeError: images or maps that are not of floating point, targets that are no class indices.
+        TypeError: images or maps that are not of floating point, targets that are not class indices.
 
     Source: Rong et al. 2022, arXiv 2202.00449 [paper]; percentiles and the combination are pytorch-grad-cam's
     [third party], the solver and the shared noise ours [ours].

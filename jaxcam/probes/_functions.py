@@ -39,7 +39,7 @@ class _ModuleCall:
 
 @jax.tree_util.register_pytree_node_class
 class _PytreeCall:
-    """A function with leaves that are no arrays, such as an Equinox module's activation functions, or itself."""
+    """A function with leaves that are not arrays, such as an Equinox module's activation functions, or itself."""
 
     def __init__(self, arrays: Any, fixed: tuple, structure: Any):
         self.arrays, self.fixed, self.structure = arrays, fixed, structure

@@ -20,7 +20,7 @@ def tap(activation: Array, name: str, *, channels: int = -1) -> Array:
         channels: the axis K, where it is not the last: 0 for `(K, h, w)`, as in Equinox.
 
     Raises:
-        TypeError: something that is no array, a name that is no string.
+        TypeError: something that is not an array, a name that is not a string.
 
     Example:
         >>> import jax, jaxcam

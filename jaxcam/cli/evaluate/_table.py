@@ -159,7 +159,7 @@ def _write(
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         file.write(
             text.encode("utf-8", "backslashreplace") + b"\n"
-        )  # a name that is no text: as JSON escapes it
+        )  # a name that is not text: as JSON escapes it
 
 
 def _csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping]) -> None:

@@ -53,7 +53,7 @@ class Plan:
     def shape(self, probe: Probe) -> "Shape":
         """What the model and the method give for an image.
 
-        Raises ValueError where the model does not fit the plan: its output is no vector of logits, it lacks a class,
+        Raises ValueError where the model does not fit the plan: its output is not a vector of logits, it lacks a class,
         or it cannot take such images.
         """
         choose("stored", self.stored, STORED)

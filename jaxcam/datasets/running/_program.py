@@ -25,7 +25,7 @@ from ..store._columns import SHOWN
 from ._plan import Plan
 
 DATA = "data"
-Device = Any  # jax.Device, which is no type to a type checker
+Device = Any  # jax.Device, which is not a type to a type checker
 
 
 def compute(

@@ -21,7 +21,7 @@ class ArrayRecord(Guarded):
         location: the file or the folder that they are in.
         decode: makes of a record's bytes what `record_of` takes; by default they are an encoded picture.
 
-    Raises ImportError without the package array_record, ValueError for what is no such file.
+    Raises ImportError without the package array_record, ValueError for what is not such a file.
     """
 
     kind = "arrayrecord"

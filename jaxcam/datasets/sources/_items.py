@@ -64,7 +64,7 @@ def first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
 def as_label(value: Any) -> int | None:
     """A class's number; None for None and -1, which stands for no class in many data sets.
 
-    Raises TypeError and ValueError for what is no whole number, or a negative one.
+    Raises TypeError and ValueError for what is not a whole number, or a negative one.
     """
     if value is None:
         return None

@@ -110,5 +110,5 @@ def guarded() -> Iterator[None]:
 
 
 def as_text(path: str) -> str:
-    """A path as text that can be written anywhere: a mark stands for bytes that are no text."""
+    """A path as text that can be written anywhere: a mark stands for bytes that are not text."""
     return os.fsencode(path).decode("utf-8", "replace")

@@ -27,7 +27,7 @@ def encode(texts: Sequence[str], chunk: int, about: Mapping[str, Any]) -> bytes:
     """A chunk: how many strings, then the length in bytes and the UTF-8 of each; filled up with "" to `chunk`. Its
     checksum follows, where the array's metadata `about` says so.
 
-    A file's name may hold bytes that are no text: they are written as `\\udcff`.
+    A file's name may hold bytes that are not text: they are written as `\\udcff`.
     """
     pieces = [struct.pack("<I", chunk)]
     for text in [*texts, *[""] * (chunk - len(texts))]:
