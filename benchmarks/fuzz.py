@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 SECONDS, SPARE = 10, 10**9
-SHARES = {"checkpoints": 21, "pictures": 13, "manifests": 12, "stores": 2, "explainers": 2}  # of 50
+SHARES = {"checkpoints": 22, "pictures": 13, "manifests": 13, "stores": 1, "explainers": 1}  # of 50
 GOOD = ("read", "refused", "called")
 STARTS = (
     "subprocess.Popen",
@@ -126,7 +126,8 @@ def _warm(kind: str) -> None:
 
 def _judged(judge, path: Path, size: int, wall: int) -> tuple[str, str, float, int]:
     """Verdict, what was said, seconds of CPU, and bytes of memory beyond those of the process that was forked."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # what a child starts with: what this process holds now, not the most that it ever held
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         os.close(reading)
@@ -147,7 +148,7 @@ def _judged(judge, path: Path, size: int, wall: int) -> tuple[str, str, float, i
     with os.fdopen(reading, "rb") as file:
         said = file.read().decode()
     _, status, used = os.wait4(child, 0)
-    seconds, memory = used.ru_utime + used.ru_stime, max(0, used.ru_maxrss - before) * 1024
+    seconds, memory = used.ru_utime + used.ru_stime, max(0, used.ru_maxrss * 1024 - before)
     code = os.waitstatus_to_exitcode(status)
     verdict = said.partition(":")[0]
     if code in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL):
