@@ -28,7 +28,7 @@ def hang(path):
 
 
 def fill(path):
-    bytearray(204_800_000)[::4096] = b"x" * 50000
+    bytearray(153_600_000)[::4096] = b"x" * 37500
     return "read"
 
 
