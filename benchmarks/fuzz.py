@@ -125,13 +125,13 @@ def _warm(kind: str) -> None:
 
 
 def _judged(judge, path: Path, size: int, wall: int) -> tuple[str, str, float, int]:
-    """Verdict, what was said, seconds of CPU, and bytes of memory beyond those of the process that was forked."""
-    # what a child starts with: what this process holds now, not the most that it ever held
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    """Verdict, what was said, seconds of CPU, and bytes of memory beyond those that it started with."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         os.close(reading)
         _limit(size, wall)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the child's own: it starts with less
+        os.write(writing, before.to_bytes(8, "little"))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and XLA speak of what they meet
         started: list[str] = []
         sys.addaudithook(lambda event, _: started.append(event) if event in STARTS else None)
@@ -146,9 +146,9 @@ def _judged(judge, path: Path, size: int, wall: int) -> tuple[str, str, float, i
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as file:
-        said = file.read().decode()
+        before, said = int.from_bytes(file.read(8), "little"), file.read().decode()
     _, status, used = os.wait4(child, 0)
-    seconds, memory = used.ru_utime + used.ru_stime, max(0, used.ru_maxrss * 1024 - before)
+    seconds, memory = used.ru_utime + used.ru_stime, (used.ru_maxrss - before) * 1024
     code = os.waitstatus_to_exitcode(status)
     verdict = said.partition(":")[0]
     if code in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL):
