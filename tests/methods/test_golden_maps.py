@@ -39,7 +39,8 @@ def test_displayed_maps(name, probe, exact):
         raw = jaxcam.explain(probe, images, TARGETS, method=name, raw=True)
         turned = jaxcam.display(-raw, size=SIZE)
         error = np.minimum(error, np.abs(turned[:, ::4, ::4] - expected).max(axis=(1, 2)))
-    assert error.max() <= 1e-4
+    # XGrad-CAM divides by the sum of a channel, which is near 0 for some
+    assert error.max() <= (1e-4 if name == "xgradcam" else 1e-5)
 
 
 def test_the_file_tells_methods_apart():
