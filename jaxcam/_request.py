@@ -61,6 +61,11 @@ class Request(NamedTuple):
     output: PyTree
     later: Later
 
+    @property
+    def batch(self) -> int:
+        """Number of images."""
+        return self.images.shape[0]
+
 
 def bind(
     probe: Probe,

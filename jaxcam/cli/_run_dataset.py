@@ -13,6 +13,7 @@ from rich.text import Text
 
 from .. import datasets
 from .._errors import choose
+from .._targets import Top
 from .._terminal import console
 from ..datasets.running._meter import Event, Summary
 from ..datasets.running._program import Device
@@ -155,11 +156,9 @@ def _damage(found: Status) -> str:
     return "".join([*named, *more]) or "\nevery chunk was read, and none is damaged or missing"
 
 
-def _targets(texts: Sequence[str], names: Labels) -> Any:
-    texts = ["top-1" if text.strip().casefold() == "predicted" else text for text in texts]
+def _targets(texts: Sequence[str], names: Labels) -> Top | list[int] | str:
     if "label" not in [text.strip().casefold() for text in texts]:
-        parsed = parse_targets(texts, names)
-        return list(parsed) if isinstance(parsed, list) else parsed
+        return parse_targets(texts, names)
     if len(texts) > 1:
         raise ValueError("target label stands alone: leave the other targets out")
     return "label"

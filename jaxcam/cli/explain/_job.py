@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import jax
 
 from ..._errors import choose, unknown
-from ..._targets import Top
 from ...devices._chunks import within_memory
 from ...files._digests import describe_weights, versions
-from ...files._labels import labels_for, parse_targets
+from ...files._labels import describe_targets, labels_for, parse_targets
 from ...files._pictures import Failure, Found, find
 from ...methods import METHODS
 from ...probes._blank import MapWarning
@@ -91,7 +90,7 @@ def prepare(
         "layer_size": f"{height}x{width}",
         "method": method,
         "options": " ".join(option),
-        "targets": f"top-{targets.k}" if isinstance(targets, Top) else " ".join(map(str, targets)),
+        "targets": describe_targets(targets),
         "stored": stored,
         "fit": "crop" if crop else "squeeze",
         "dtype": dtype,
