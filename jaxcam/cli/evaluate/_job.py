@@ -3,8 +3,7 @@
 import functools
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,34 +14,20 @@ import jax
 from ..._errors import unknown
 from ...devices._chunks import within_memory
 from ...files._digests import versions
-from ...files._labels import Labels
 from ...files._pictures import Failure, Found, find
 from ...methods import METHODS
 from ...methods._costs import COSTS
 from ...metrics import METRICS
 from ...probes._blank import MapWarning
-from ...probes._flops import flops
-from ...probes._probe import Probe
 from .._arguments import check_folder, parse_options
 from .._background import in_background
-from .._open_model import Wanted, chosen_layer, open_model
 from ._cases import Cases, plan
 from ._cost import described
-from ._measure import NEED_BOXES, TOLERANCE, Job, Protocol, Subject, measure
+from ._measure import NEED_BOXES, TOLERANCE, Job, Protocol, measure
+from ._models import Models, names_of, subject_of, wanted_of
 
 BASIC = ("average_drop", "average_increase", "insertion", "deletion", "complexity")
 FAST = tuple(name for name, cost in COSTS.items() if cost.forward == "1")  # one forward pass: the default
-
-
-@dataclass(frozen=True, kw_only=True)
-class Models:
-    """The models whose maps are measured, as the command line names them: an entry each."""
-
-    model: Sequence[str]
-    weights: Sequence[Path]
-    layer: Sequence[str]
-    labels: Path | None
-    dtype: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +63,7 @@ def prepare(models: Models, material: Material, measures: Measures, *, out: Path
         OSError: a file that cannot be read, or a folder that cannot be written.
     """
     # Check the words: they cost nothing.
-    wanted = _wanted(models)
+    wanted = wanted_of(models)
     options = parse_options({name: METHODS[name] for name in _methods(measures.method)}, measures.option)
     metrics = _metrics(measures.metric, material.boxes)
     if material.boxes is not None and material.crop:
@@ -97,10 +82,10 @@ def prepare(models: Models, material: Material, measures: Measures, *, out: Path
     )
 
     # Open the models, and leave out the methods that do not run on them.
-    names = _distinct(wanted)
+    names = names_of(wanted)
     asked = {each for each, given in options.items() if each in measures.method or given}
     subjects = [
-        _subject(name, each, options, asked, cases_for) for name, each in zip(names, wanted, strict=True)
+        subject_of(name, each, options, asked, cases_for) for name, each in zip(names, wanted, strict=True)
     ]
 
     # How maps are measured, and what the summary says of it.
@@ -130,58 +115,6 @@ def prepare(models: Models, material: Material, measures: Measures, *, out: Path
     }
     out.mkdir(parents=True, exist_ok=True)
     return Job(subjects, found, protocol, out, run)
-
-
-def _wanted(models: Models) -> list[Wanted]:
-    """Each model with its weights and its layer."""
-    count = len(models.model)
-    if count != len(models.weights):
-        raise ValueError(
-            f"each model needs its weights: got --model {count} and --weights {len(models.weights)} times"
-        )
-    if models.layer and len(models.layer) != count:
-        raise ValueError(
-            f"--layer is given for each model or for none: got {len(models.layer)} for {count} models"
-        )
-    layers = models.layer or [None] * count
-    return [
-        Wanted(
-            model=name,
-            weights=weights,
-            layer=chosen_layer(name, layer),
-            labels=models.labels,
-            dtype=models.dtype,
-        )
-        for name, weights, layer in zip(models.model, models.weights, layers, strict=True)
-    ]
-
-
-def _subject(
-    name: str,
-    wanted: Wanted,
-    options: Mapping[str, Mapping[str, Any]],
-    asked: Container[str],
-    cases_for: Callable[[Labels, int], Cases],
-) -> Subject:
-    """Opens a model; a ValueError for a method that was asked for and does not run on it."""
-    opened = open_model(wanted)
-    forwards, left_out = _forwards(opened.probe, opened.image, options)
-    for each in left_out:
-        if each in asked:
-            raise ValueError(f"{each} does not run on {name}: {left_out[each]}")
-    return Subject(
-        name=name,
-        model=wanted.model,
-        weights=opened.weights,
-        layer=chosen_layer(wanted.model, wanted.layer),
-        probe=opened.probe,
-        preprocess=opened.preprocess,
-        labels=opened.labels,
-        cases=cases_for(opened.labels, opened.preprocess.size),
-        methods={each: (METHODS[each], options[each]) for each in forwards},
-        forwards=forwards,
-        left_out=left_out,
-    )
 
 
 def carry_out(job: Job) -> bool:
@@ -259,33 +192,3 @@ def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:
         if name in NEED_BOXES and boxes is None:
             raise ValueError(f"the metric {name} needs boxes: pass --boxes")
     return tuple(name for name in METRICS if name in names)
-
-
-def _distinct(wanted: Sequence[Wanted]) -> list[str]:
-    """A name for each model, with its weights and its layer as far as it takes them to tell it from the others."""
-    from ..._terminal import shown
-
-    for names in (
-        [each.model for each in wanted],
-        [f"{each.model} {shown(each.weights.stem)}" for each in wanted],
-        [f"{each.model} {each.layer}" for each in wanted],
-        [f"{each.model} {shown(each.weights)} {each.layer}" for each in wanted],
-    ):
-        if len(set(names)) == len(names):
-            return names
-    raise ValueError(f"{Counter(names).most_common(1)[0][0]} is given twice")
-
-
-def _forwards(
-    looker: Probe, image: jax.ShapeDtypeStruct, options: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, float], dict[str, str]]:
-    """What each method costs in forward passes of the model, and why the others do not run."""
-    forward = flops(lambda probe, image: probe(image)[0], looker, image)
-    costs, left_out = {}, {}
-    for name, given in options.items():
-        try:
-            cost = flops(lambda probe, image: METHODS[name](probe, image, 0, **given), looker, image)  # noqa: B023
-            costs[name] = cost / forward
-        except (ValueError, TypeError) as error:
-            left_out[name] = str(error)
-    return costs, left_out
