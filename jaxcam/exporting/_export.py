@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from .._errors import choose
 from .._explain import map_of
-from .._request import Size, Static, bind
+from .._request import Static, bind
 from ..files._digests import versions
 from ..methods import gradcam
 from ..probes._anatomy import Anatomy
@@ -32,7 +32,7 @@ def export(
     target: Callable | None = None,
     dtype: Any = jnp.float32,
     raw: bool = False,
-    size: Size = None,
+    size: int | tuple[int, int] | None = None,
     platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
     about: Mapping[str, Any] | None = None,
     **options: Any,
@@ -133,9 +133,7 @@ def _program(rebuild: Callable, anatomy: Anatomy, static: Static) -> Callable:
                 target = jnp.where(index < 0, jnp.argmax(output).astype(index.dtype), index)
             return map_of(static, probe, image, target, parts["options"]), output
 
-        if "chunk" in dict(
-            static.options
-        ):  # so many masks at once that memory stays flat, whatever the batch is
+        if "chunk" in dict(static.options):  # one image after the other: memory is the same for every batch
             return jax.lax.map(lambda pair: explain(*pair), (images, targets))
         return jax.vmap(explain)(images, targets)
 

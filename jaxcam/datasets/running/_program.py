@@ -30,7 +30,9 @@ Arrays = Mapping[str, Array]
 Device = Any  # jax.Device, which is not a type to a type checker
 
 
-_maps_of = jax.jit(maps_of, static_argnums=0)  # a call within the program, as stores were made from the start
+_maps_of = jax.jit(
+    maps_of, static_argnums=0
+)  # inlined, XLA fuses otherwise, and rounds otherwise than in old stores
 
 
 def compute(
@@ -48,6 +50,8 @@ def compute(
     given = plan.targets_of(labels)
     targets = given if isinstance(given, Top) else jnp.asarray(given, jnp.int32)
     raw, outputs = _maps_of(static, probe, images, targets, arrays)
+
+    # Prepare what is kept of it.
     outputs = outputs.astype(jnp.float32)
     top_logit, top_class = jax.lax.top_k(outputs, min(SHOWN, outputs.shape[1]))
     chosen = jax.lax.top_k(outputs, targets.k)[1] if isinstance(targets, Top) else targets
@@ -66,6 +70,8 @@ def compute(
         found = {name: value[:, 0] for name, value in found.items()}
     if plan.logits:
         found["logits"] = outputs
+
+    # Say what is wrong with a record.
     good = [jnp.isfinite(each).all(axis=tuple(range(1, each.ndim))) for each in (outputs, raw, maps, stored)]
     problem = jnp.select([~good[0], ~(good[1] & good[2]), ~good[3]], [1, 2, 3], 0).astype(jnp.int32)
     top = {"predicted": top_class[:, 0], "top_class": top_class, "top_logit": top_logit}
