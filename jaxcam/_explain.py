@@ -10,7 +10,7 @@ from jaxtyping import Array, PyTree
 
 from . import _targets
 from ._display import display
-from ._request import Static, Targets, bind
+from ._request import BoundTargets, Static, bind
 from .devices._mesh import check_devices, on_each, split_of
 from .methods import gradcam
 from .probes._blank import warn_of_blank
@@ -143,7 +143,7 @@ def _explain(probe, images, targets, arrays, *, static, first, split):
 
 
 def maps_of(
-    static: Static, probe: Probe, images: Array, targets: Targets, arrays: Mapping[str, Array]
+    static: Static, probe: Probe, images: Array, targets: BoundTargets, arrays: Mapping[str, Array]
 ) -> tuple[Array, PyTree]:
     """Maps `(B, H, W)` or `(B, T, H, W)` and outputs of a batch: what the program of a request computes."""
 

@@ -21,7 +21,7 @@ from .methods import METHODS
 from .probes._probe import Probe
 
 Size = int | tuple[int, int] | None
-Targets = Array | Partial | _targets.Top | None
+BoundTargets = Array | Partial | _targets.Top | None  # as a program takes them
 Options = Mapping[str, PyTree]  # a method's, arrays among them
 
 
@@ -56,7 +56,7 @@ class Request(NamedTuple):
     static: Static
     probe: Probe
     images: Array | jax.ShapeDtypeStruct
-    targets: Targets
+    targets: BoundTargets
     arrays: dict[str, Array | np.ndarray]
     output: PyTree
     later: Later
@@ -150,7 +150,7 @@ def _check_chunk(chunk: PyTree) -> int | None:
     return chunk
 
 
-def targets_of(targets: PyTree, batch: int, output: PyTree, later: Later) -> tuple[Targets, int | None]:
+def targets_of(targets: PyTree, batch: int, output: PyTree, later: Later) -> tuple[BoundTargets, int | None]:
     """Targets as a pytree for the compiled program, and the axis that runs over images.
 
     `later` takes the check of classes that are on a device, as for `check_images`.
