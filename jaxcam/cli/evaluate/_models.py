@@ -75,7 +75,7 @@ def subject_of(
 ) -> Subject:
     """Opens a model; a ValueError for a method that was asked for and does not run on it."""
     opened = open_model(wanted)
-    forwards, left_out = _forwards(opened.probe, opened.image, options)
+    forwards, left_out = forwards_of(opened.probe, opened.image, options)
     for each in left_out:
         if each in asked:
             raise ValueError(f"{each} does not run on {name}: {left_out[each]}")
@@ -94,7 +94,7 @@ def subject_of(
     )
 
 
-def _forwards(
+def forwards_of(
     looker: Probe, image: jax.ShapeDtypeStruct, options: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, float], dict[str, str]]:
     """What each method costs in forward passes of the model, and why the others do not run."""
