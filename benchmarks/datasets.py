@@ -90,14 +90,14 @@ def measure(way: str, network: str, options: argparse.Namespace) -> dict:
 def kernel(probe, preprocess, files, options) -> dict:
     """The median rate of five rounds."""
     plan = Plan(
-        method=jaxcam.METHODS[options.method],
         targets=Top(1),
         stored="image",
         size=(preprocess.size, preprocess.size),
         maps_dtype="float16",
         logits=False,
     )
-    program = Program(plan, probe, jax.local_devices()[:1], batch=options.batch)
+    request = plan.bind(probe, batch=options.batch, method=options.method, options={})
+    program = Program(plan, request, jax.local_devices()[:1])
     images = np.stack([preprocess(Image.open(file)) for file in files[: options.batch]])
     labels = np.zeros(options.batch, np.int32)
     jax.block_until_ready(program(images, labels))

@@ -69,7 +69,7 @@ def _refuse(finite: Any) -> None:
         )
 
 
-def shape_of_output(probe: Probe, images: Array) -> Any:
+def shape_of_output(probe: Probe, images: Array | jax.ShapeDtypeStruct) -> Any:
     """Shape of the model's output for one image; raises where the model cannot take such an image."""
     try:
         return _forward.eval_shape(probe, jax.ShapeDtypeStruct(images.shape[1:], images.dtype))

@@ -1,21 +1,31 @@
 """Explain a batch: one compiled program that maps a method over images and classes."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.core
-import numpy as np
+from jaxtyping import Array, PyTree
 
 from . import _targets
-from ._checks import Later, check_images, check_probe, shape_of_output
 from ._display import display
-from ._request import check_misnamed, method_of, options_of, size_of, targets_of
+from ._request import BoundTargets, Static, bind
 from .devices._mesh import check_devices, on_each, split_of
 from .methods import gradcam
 from .probes._blank import warn_of_blank
 from .probes._probe import Probe
+
+_LAYER = "a layer belongs to the probe, jaxcam.probe(model, layer)"
+_ADVICE = {
+    **dict.fromkeys(("target", "label", "labels", "classes", "class_index"), "did you mean 'targets'?"),
+    **dict.fromkeys(("layer", "layers", "target_layer", "target_layers"), _LAYER),
+    "model": "the model belongs to the probe, jaxcam.probe(model, layer)",
+    **dict.fromkeys(("image", "inputs", "input_tensor"), "did you mean 'images'?"),
+    **dict.fromkeys(("methods", "cam"), "did you mean 'method'?"),
+    **dict.fromkeys(("batch", "batch_size"), "did you mean 'chunk'?"),
+}
+_MISNAMED = {name: f"explain has no argument {name!r}: {advice}" for name, advice in _ADVICE.items()}
 
 
 def explain(
@@ -80,39 +90,33 @@ def explain(
         >>> jaxcam.explain(probe, images, [3, 1, 4, 1], method=jaxcam.hirescam).shape
         (4, 32, 32)
     """
-    check_probe(probe)
-    method = method_of(method)
-    later: Later = []
-    images = check_images(images, later)
-    check_misnamed(method, options)
-    options = options_of(method, options, chunk, images, probe=probe)
-    output = shape_of_output(probe, images)
-    targets, axis = targets_of(targets, images.shape[0], output, later)
-    size = size_of(size, raw, images.shape[1:3])
-    split = split_of(images)
-    if split is not None:
-        check_devices(probe, images)
-    chunk = None if "chunk" in options else chunk
-    arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
-    static = tuple(sorted((name, value) for name, value in options.items() if name not in arrays))
-    first = _First()
-    maps, outputs = _explain(
+    # Check and split what was given.
+    request = bind(
         probe,
         images,
         targets,
-        arrays,
-        first=first,
-        axis=axis,
         method=method,
-        static=static,
+        options=options,
+        raw=raw,
         size=size,
         chunk=chunk,
-        split=split,
+        misnamed=_MISNAMED,
     )
-    for check in later:  # now that the device has work, the host may wait for it
+    images, axis = request.images, request.static.axis
+    if split := split_of(images):
+        check_devices(probe, images)
+
+    # Start the program.
+    first = _First()
+    maps, outputs = _explain(
+        probe, images, request.targets, request.arrays, static=request.static, first=first, split=split
+    )
+
+    # Now that the device has work, the host may wait for it.
+    for check in request.later:
         check()
     if first.traced and not isinstance(maps, jax.core.Tracer) and maps.is_fully_addressable:
-        warn_of_blank(probe, images, targets, axis, maps)
+        warn_of_blank(probe, images, request.targets, axis, maps)
     return (maps, outputs) if with_output else maps
 
 
@@ -128,33 +132,39 @@ class _First:
         return 0
 
 
-@functools.partial(jax.jit, static_argnames=("first", "axis", "method", "static", "size", "chunk", "split"))
-def _explain(probe, images, targets, arrays, *, first, split, axis, **fixed):
+@functools.partial(jax.jit, static_argnames=("static", "first", "split"))
+def _explain(probe, images, targets, arrays, *, static, first, split):
     first.traced = True
-    function = functools.partial(_maps, axis=axis, **fixed)
+    function = functools.partial(maps_of, static)
     arguments = probe, images, targets, arrays
     if split is None:
         return function(*arguments)
-    return on_each(function, split, arguments, (False, True, axis == 0, False))
+    return on_each(function, split, arguments, (False, True, static.axis == 0, False))
 
 
-def _maps(probe, images, targets, arrays, *, axis, method, static, size, chunk):
-    call = functools.partial(method, **dict(static), **arrays)
-
-    def one(image, target):
-        raw = call(probe, image, target)
-        return raw if size is None else display(raw, size=size)
+def maps_of(
+    static: Static, probe: Probe, images: Array, targets: BoundTargets, arrays: Mapping[str, Array]
+) -> tuple[Array, PyTree]:
+    """Maps `(B, H, W)` or `(B, T, H, W)` and outputs of a batch: what the program of a request computes."""
 
     def each(image, target):
         output, _ = probe(image)  # the compiler merges this with the method's own forward pass
         if isinstance(target, _targets.Top):
             target = jax.lax.top_k(output, target.k)[1]
-        several = getattr(target, "ndim", 0) == 1
-        maps = jax.vmap(one, in_axes=(None, 0))(image, target) if several else one(image, target)
-        return maps, output
+        one = functools.partial(map_of, static, probe, image, arrays=arrays)
+        return jax.vmap(one)(target) if getattr(target, "ndim", 0) == 1 else one(target), output
 
+    axis, chunk = static.axis, static.chunk
     if chunk is None:
         return jax.vmap(each, in_axes=(0, axis))(images, targets)
     if axis is None:
         return jax.lax.map(lambda image: each(image, targets), images, batch_size=chunk)
     return jax.lax.map(lambda pair: each(*pair), (images, targets), batch_size=chunk)
+
+
+def map_of(
+    static: Static, probe: Probe, image: Array, target: _targets.Target, arrays: Mapping[str, Array]
+) -> Array:
+    """The map `(H, W)` of one image and one target, made ready for display where the request has a size."""
+    raw = static.method(probe, image, target, **dict(static.options), **arrays)
+    return raw if static.size is None else display(raw, size=static.size)

@@ -1,32 +1,121 @@
-"""What `explain` and `export` are given, checked and made into what a compiled program takes."""
+"""One request: what `explain`, `export` and `datasets.run` are given, checked and split for a compiled program."""
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from . import _targets
-from ._checks import Later, whole_numbers
+from ._checks import Later, check_images, check_probe, shape_of_output, whole_numbers
 from ._errors import choose, unknown
 from .devices._chunks import default_chunk, forward_bytes
 from .methods import METHODS
 from .probes._probe import Probe
 
-_LAYER = "a layer belongs to the probe, jaxcam.probe(model, layer)"
-_MISNAMED = {
-    **dict.fromkeys(("target", "label", "labels", "classes", "class_index"), "did you mean 'targets'?"),
-    **dict.fromkeys(("layer", "layers", "target_layer", "target_layers"), _LAYER),
-    "model": "the model belongs to the probe, jaxcam.probe(model, layer)",
-    **dict.fromkeys(("image", "inputs", "input_tensor"), "did you mean 'images'?"),
-    **dict.fromkeys(("methods", "cam"), "did you mean 'method'?"),
-    **dict.fromkeys(("batch", "batch_size"), "did you mean 'chunk'?"),
-}
+Size = int | tuple[int, int] | None
+BoundTargets = Array | Partial | _targets.Top | None  # as a program takes them
+Options = Mapping[str, PyTree]  # a method's, arrays among them
+
+
+class Static(NamedTuple):
+    """The part of a request that is compiled into its program: equal ones share a program.
+
+    Attributes:
+        method: a function of `jaxcam.METHODS`, or of the same signature.
+        options: its keyword options, but for those that are arrays.
+        size: `(H, W)` of maps for display; None for raw maps.
+        axis: axis of the targets that runs over images; None where all images share them.
+        chunk: images at once; None for all of them.
+    """
+
+    method: Callable
+    options: tuple[tuple[str, Hashable], ...]
+    size: tuple[int, int] | None
+    axis: int | None
+    chunk: int | None
+
+
+class Request(NamedTuple):
+    """What is computed: the static part of a program, and the arrays that it takes as arguments.
+
+    Attributes:
+        targets: a pytree of arrays; None for the most likely class.
+        arrays: those of the method's options.
+        output: shape of the model's output for one image.
+        later: checks of values that are on the device, to be made once it has work.
+    """
+
+    static: Static
+    probe: Probe
+    images: Array | jax.ShapeDtypeStruct
+    targets: BoundTargets
+    arrays: dict[str, Array | np.ndarray]
+    output: PyTree
+    later: Later
+
+    @property
+    def batch(self) -> int:
+        """Number of images."""
+        return self.images.shape[0]
+
+
+def bind(
+    probe: Probe,
+    images: PyTree,
+    targets: PyTree,
+    *,
+    method: Callable | str,
+    options: Options,
+    raw: bool = False,
+    size: Size = None,
+    chunk: int | None = None,
+    anywhere: bool = False,
+    misnamed: Mapping[str, str] = MappingProxyType({}),
+) -> Request:
+    """Checks what a caller gives, and splits it into what is compiled and what the program takes as arguments.
+
+    Args:
+        probe, images, targets, method, raw, size, chunk: as for `jaxcam.explain`; images may also be a
+            `jax.ShapeDtypeStruct` of a batch that comes later.
+        options: keyword options of the method. A `chunk` among them stands for the argument.
+        anywhere: the program may run on another machine, so nothing depends on the memory of this one's device.
+        misnamed: what to say of an option that the method does not have, by its name.
+
+    Raises the errors documented by `jaxcam.explain`.
+    """
+    # Check each part by itself, what costs least first.
+    check_probe(probe)
+    method = method_of(method)
+    later: Later = []
+    if not isinstance(images, jax.ShapeDtypeStruct):
+        images = check_images(images, later)
+    takes = check_options(method, options, misnamed)
+
+    # Choose how much is computed at once: masks of each image where the method has that option, or else images.
+    if "chunk" in takes:
+        memory = None if anywhere else functools.partial(forward_bytes, probe, images)
+        masks = _check_chunk(options.get("chunk", chunk))
+        masks = masks or default_chunk(images.shape[1:], images.shape[0], each=memory)
+        options, chunk = {**options, "chunk": masks}, None
+    chunk = _check_chunk(chunk)
+
+    # Check the targets by the model's output.
+    output = shape_of_output(probe, images)
+    targets, axis = targets_of(targets, images.shape[0], output, later)
+
+    # Split the options: arrays are arguments of the program, anything else is part of it.
+    size = size_of(size, raw, images.shape[1:3])
+    arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
+    rest = tuple(sorted((name, value) for name, value in options.items() if name not in arrays))
+    return Request(Static(method, rest, size, axis, chunk), probe, images, targets, arrays, output, later)
 
 
 def method_of(method: Callable | str) -> Callable:
@@ -38,46 +127,30 @@ def method_of(method: Callable | str) -> Callable:
     return choose("method", method, METHODS, show=99)
 
 
-def check_misnamed(method: Callable, options: Iterable[str]) -> None:
-    """TypeError for a keyword that is none of the method's, and almost one of `explain`'s own."""
-    accepted = inspect.signature(method).parameters.values()
-    its = {each.name for each in accepted if each.kind is each.KEYWORD_ONLY}
-    for name in options:
-        if name not in its and (own := _MISNAMED.get(name)):
-            raise TypeError(f"explain has no argument {name!r}: {own}")
-
-
-def options_of(
-    method: Callable,
-    options: dict[str, Any],
-    chunk: int | None,
-    images: Array | jax.ShapeDtypeStruct,
-    *,
-    probe: Probe | None = None,
-) -> dict[str, Any]:
-    """The method's keyword options, `chunk` among them where the method has it: masks at once for every image, so the
-    more images there are the fewer. Without a probe, the number does not depend on the device."""
-    if chunk is not None and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
-        raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
-    if "chunk" not in check_options(method, options):
-        return options
-    each = None if probe is None else lambda: forward_bytes(probe, images)
-    return options | {"chunk": chunk or default_chunk(images.shape[1:], images.shape[0], each=each)}
-
-
-def check_options(method: Callable, options: Iterable[str]) -> tuple[str, ...]:
+def check_options(
+    method: Callable, options: Iterable[str], misnamed: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """The names of the method's options; TypeError for one that it does not have, none for a method that takes any."""
-    accepted = inspect.signature(method).parameters
-    if any(each.kind is each.VAR_KEYWORD for each in accepted.values()):
+    accepted = inspect.signature(method).parameters.values()
+    names = tuple(each.name for each in accepted if each.kind is each.KEYWORD_ONLY)
+    for name in options:
+        if name not in names and name in misnamed:
+            raise TypeError(misnamed[name])
+    if any(each.kind is each.VAR_KEYWORD for each in accepted):
         return ()
-    names = tuple(name for name, each in accepted.items() if each.kind is each.KEYWORD_ONLY)
     for name in options:
         if name not in names:
             raise TypeError(f"{getattr(method, '__name__', method)}: {unknown('option', name, names)}")
     return names
 
 
-def targets_of(targets: Any, batch: int, output: Any, later: Later | None = None) -> tuple[Any, int | None]:
+def _check_chunk(chunk: PyTree) -> int | None:
+    if chunk is not None and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
+        raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
+    return chunk
+
+
+def targets_of(targets: PyTree, batch: int, output: PyTree, later: Later) -> tuple[BoundTargets, int | None]:
     """Targets as a pytree for the compiled program, and the axis that runs over images.
 
     `later` takes the check of classes that are on a device, as for `check_images`.
@@ -106,7 +179,7 @@ def targets_of(targets: Any, batch: int, output: Any, later: Later | None = None
         if getattr(output, "ndim", 0) != 1:
             _targets.score(output, int(indices.ravel()[0]))  # says what to pass instead
         check = functools.partial(_targets.check_classes, indices, output.shape[0])
-        if later is None or not isinstance(indices, jax.Array):
+        if not isinstance(indices, jax.Array):
             check()
         else:
             later.append(check)
@@ -125,7 +198,7 @@ def _stack(targets: Sequence, batch: int) -> Partial:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *targets)
 
 
-def size_of(size: Any, raw: bool, image: tuple[int, int]) -> tuple[int, int] | None:
+def size_of(size: Size, raw: bool, image: tuple[int, int]) -> tuple[int, int] | None:
     if raw:
         if size is not None:
             raise ValueError("raw maps come at the layer's size: pass raw=True or size=, not both")

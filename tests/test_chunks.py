@@ -9,8 +9,8 @@ from flax import nnx
 from selection import exhaustive
 
 import jaxcam
-from jaxcam import METHODS, metrics, models
-from jaxcam._request import options_of
+from jaxcam import metrics, models
+from jaxcam._request import bind
 from jaxcam.devices import _chunks
 
 GB = 10**9
@@ -31,7 +31,7 @@ def memory(monkeypatch):
 
 
 def chunk(probe, images, method="scorecam"):
-    return options_of(METHODS[method], {}, None, images, probe=probe)["chunk"]
+    return dict(bind(probe, images, None, method=method, options={}).static.options)["chunk"]
 
 
 def shaped(name, dtype=jnp.float32):

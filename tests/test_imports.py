@@ -129,6 +129,16 @@ def test_who_imports_the_converters():
     ] == []
 
 
+def test_no_module_travels_as_an_argument():
+    named = {name.split(".")[0] for name in MODULES} | {"jax", "np", "jnp"}
+    assert [
+        f"{module}: {node.arg}"
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.arg) and node.arg in named
+    ] == []
+
+
 def test_the_root_stays_small():
     files = [each.name for each in (ROOT / "jaxcam").iterdir() if each.is_file()]
     assert len(files) <= 16, sorted(files)

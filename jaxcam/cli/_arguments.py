@@ -1,4 +1,4 @@
-"""What arguments of a command mean: options of methods, the layer, the folder to write to, memory that is too small."""
+"""What arguments of a command mean: options of methods, the folder to write to."""
 
 import ast
 import inspect
@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 
-from .. import models
 from .._errors import unknown
 from .._fuse import channel_sum, principal_component
 from ..methods import METHODS
@@ -50,18 +49,6 @@ def parse_options(methods: Mapping[str, Callable], texts: Iterable[str]) -> dict
 def method_options(method: str, texts: Iterable[str]) -> dict[str, Any]:
     """Keyword options of one method, as `parse_options`."""
     return parse_options({method: METHODS[method]}, texts)[method]
-
-
-def chosen_layer(model: str, layer: str | None) -> str:
-    """The layer that was given, or the model's default one.
-
-    Raises ValueError for a name of nothing, and for no such model.
-    """
-    if layer is not None and not layer.strip():
-        raise ValueError(
-            f"the layer is empty: name one, such as {models.default_layer(model)}, or leave out --layer to take that"
-        )
-    return layer or models.default_layer(model)
 
 
 def _accepted(method: Callable) -> dict[str, Any]:

@@ -1,54 +1,101 @@
 """A model by name with its checkpoint, as the commands open it once they know that the rest is right."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
+
+import converters
 
 from .. import models
+from ..files._digests import describe_weights
+from ..files._labels import Labels, labels_for
 from ..models._preprocess import Preprocess
 from ..probes._probe import Probe, probe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A model as the command line names it.
+
+    Attributes:
+        model: its architecture.
+        weights: a path, or the name of a published checkpoint.
+        layer: a path in the model; None for its default one.
+        labels: a file of class names; None for those that are known.
+        dtype: of the computation.
+    """
+
+    model: str
+    weights: Path
+    layer: str | None
+    labels: Path | None
+    dtype: str
 
 
 class OpenedModel(NamedTuple):
     """A model that is ready to be explained.
 
     Attributes:
-        weights: the checkpoint's file or folder, which was fetched if a published one was named.
+        weights: path and sha256 of the checkpoint, which was fetched if a published one was named.
         preprocess: as that checkpoint wants pictures; scaled to the size that a transformer has positions for.
         image: shape of one of them.
-        classes: length of the output.
+        labels: names of the classes, as many as the output is long.
     """
 
-    weights: Path
+    weights: Mapping[str, str]
     probe: Probe
     preprocess: Preprocess
     image: jax.ShapeDtypeStruct
-    classes: int
+    labels: Labels
 
 
-def open_model(converters: Any, name: str, weights: Path, *, layer: str, dtype: str) -> OpenedModel:
-    """Fetches and loads a checkpoint.
-
-    Args:
-        converters: the package, which this one imports on the command line only.
-        weights: a path, or the name of a published checkpoint.
-        layer: a path in the model.
-        dtype: of the computation.
+def open_model(wanted: Wanted) -> OpenedModel:
+    """Fetches and loads a checkpoint, and puts a probe on its layer.
 
     Raises:
-        ValueError: no such model, layer or published checkpoint, or a checkpoint of another model.
+        ValueError: no such model, layer or published checkpoint, a checkpoint of another model, or names of another
+            number of classes.
         OSError: a file that cannot be read or downloaded.
     """
-    weights, entry = converters.fetch(name, weights)
-    model = converters.load(name, weights, dtype=jnp.dtype(dtype))
-    preprocess = _scaled(models.preprocess(name, weights=entry), getattr(model, "image_size", None))
-    looker = probe(model, layer)
+    loaded = load_model(wanted.model, wanted.weights, dtype=wanted.dtype)
+    recipe = models.preprocess(wanted.model, weights=loaded.entry)
+    preprocess = _scaled(recipe, getattr(loaded.model, "image_size", None))
+    looker = probe(loaded.model, chosen_layer(wanted.model, wanted.layer))
     image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
     (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
-    return OpenedModel(weights, looker, preprocess, image, classes)
+    labels = labels_for(wanted.model, classes, path=wanted.labels)
+    return OpenedModel(describe_weights(loaded.path), looker, preprocess, image, labels)
+
+
+class Loaded(NamedTuple):
+    """A model, the checkpoint that is in it, and the published entry that this is, where that is known."""
+
+    model: nnx.Module
+    path: Path
+    entry: str | None
+
+
+def load_model(name: str, weights: Path, *, dtype: str = "float32") -> Loaded:
+    """The architecture `name` with the weights at a path, or of a published checkpoint."""
+    path, entry = converters.fetch(name, weights)
+    return Loaded(converters.load(name, path, dtype=jnp.dtype(dtype)), path, entry)
+
+
+def chosen_layer(model: str, layer: str | None) -> str:
+    """The layer that was given, or the model's default one.
+
+    Raises ValueError for a name of nothing, and for no such model.
+    """
+    if layer is not None and not layer.strip():
+        raise ValueError(
+            f"the layer is empty: name one, such as {models.default_layer(model)}, or leave out --layer to take that"
+        )
+    return layer or models.default_layer(model)
 
 
 def _scaled(preprocess: Preprocess, size: int | None) -> Preprocess:

@@ -1,12 +1,14 @@
 """What the commands share: arguments and options, and how a mistake and an early end are told."""
 
+import functools
+import inspect
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -72,6 +74,20 @@ def end(work: Callable[[], bool], *, batch: int, covered: str) -> None:
     sys.exit(0 if fine else 1)
 
 
+T = TypeVar("T")
+
+
+def take(group: Callable[..., T], given: dict[str, Any]) -> T:
+    """The arguments of a command that belong together: takes those of `group` out of `given`."""
+    return group(**{name: given.pop(name) for name in inspect.signature(group).parameters})
+
+
+def check_new(path: Path, overwrite: bool) -> None:
+    """Raises a `Mistake` for a path that is there and is not to be overwritten."""
+    if path.exists() and not overwrite:
+        raise Mistake(f"{path} exists: choose another name, or pass --overwrite")
+
+
 def out(text: str, **settings: Any) -> Callable:
     return click.option("--out", type=FOLDER_OR_FILE, metavar="DIR", help=text, **settings)
 
@@ -82,9 +98,20 @@ def chosen(*flags: str, several: bool = False, **settings: Any) -> Callable:
     return click.option(*flags, multiple=several, **settings | {"help": settings["help"] + again})
 
 
+def together(*decorators: Callable) -> Callable:
+    """One decorator for several options, which `--help` lists in this order."""
+    return lambda command: functools.reduce(lambda function, each: each(function), decorators[::-1], command)
+
+
 def model(*, several: bool = False, required: bool = True) -> Callable:
+    """--model, --weights and --layer."""
     text = "Architecture; `jaxcam models` lists them."
-    return chosen("--model", several=several, required=required, metavar="NAME", help=text)
+    path = "Path of a layer, such as layer4 or features.12.  [default: the model's last with positions]"
+    return together(
+        chosen("--model", several=several, required=required, metavar="NAME", help=text),
+        weights(several=several, required=required),
+        chosen("--layer", several=several, metavar="L", help=path),
+    )
 
 
 def weights(*, several: bool = False, required: bool = True) -> Callable:
@@ -97,20 +124,18 @@ def weights(*, several: bool = False, required: bool = True) -> Callable:
     )
 
 
-def layer(*, several: bool = False) -> Callable:
-    text = "Path of a layer, such as layer4 or features.12.  [default: the model's last with positions]"
-    return chosen("--layer", several=several, metavar="L", help=text)
-
-
-method = click.option(
-    "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
-)
-
 option = click.option(
     "--option",
     multiple=True,
     metavar="[METHOD.]NAME=VALUE",
     help="An option of the method, such as clusters=8 or clustercam.clusters=8. May be repeated.",
+)
+
+method = together(
+    click.option(
+        "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
+    ),
+    option,
 )
 
 pictures = click.argument("pictures", nargs=-1, required=True, type=FOLDER_OR_FILE)
@@ -120,6 +145,8 @@ overwrite = click.option(
     is_flag=True,
     help="Write into a folder that is not empty; files of the same names are replaced.",
 )
+
+replace = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 labels = click.option(
     "--labels",

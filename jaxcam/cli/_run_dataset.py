@@ -13,17 +13,17 @@ from rich.text import Text
 
 from .. import datasets
 from .._errors import choose
+from .._targets import Top
 from .._terminal import console
 from ..datasets.running._meter import Event, Summary
 from ..datasets.running._program import Device
 from ..datasets.running._status import Status
 from ..datasets.store._columns import FAILED, STATUS
 from ..datasets.store._damage import Damage
-from ..files._digests import describe_weights
-from ..files._labels import Labels, labels_for, parse_targets
+from ..files._labels import Labels, parse_targets
 from ..methods import METHODS
-from ._arguments import chosen_layer, method_options
-from ._open_model import open_model
+from ._arguments import method_options
+from ._open_model import Wanted, chosen_layer, open_model
 from ._options import Mistake
 from ._progress import duration, printable, shown
 
@@ -32,19 +32,14 @@ DAMAGED = 20  # chunks that are named
 
 
 def prepare(
+    wanted: Wanted,
     *,
-    converters: Any,
     dataset: Path,
     out: str,
-    model: str,
-    weights: Path,
-    layer: str | None,
     method: str,
     option: Sequence[str],
     target: Sequence[str],
     target_from: str | None,
-    labels: Path | None,
-    dtype: str,
     devices: int | None,
     share: tuple[int, int],
     **same: Any,
@@ -53,14 +48,12 @@ def prepare(
 
     Raises ValueError for a name or value that does not exist, OSError for a file that cannot be read.
     """
-    layer = chosen_layer(model, layer)
+    layer = chosen_layer(wanted.model, wanted.layer)
     choose("method", method, METHODS, show=99)
     target = _target_from(target_from, target)
     chosen = method_options(method, option)
     source = datasets.open(dataset, boxes=False)
-    opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
-    names = labels_for(model, opened.classes, path=labels)
-    checkpoint = describe_weights(opened.weights)
+    opened = open_model(wanted)
     return {
         "source": source,
         "probe": opened.probe,
@@ -68,16 +61,16 @@ def prepare(
         "preprocess": opened.preprocess,
         "method": method,
         "options": chosen,
-        "targets": _targets(target, names),
-        "classes": names,
+        "targets": _targets(target, opened.labels),
+        "classes": opened.labels,
         "devices": _devices(devices),
         "process": share[0],
         "processes": share[1],
         "metadata": {
-            "model": model,
-            "weights": {"file": checkpoint["weights"], "sha256": checkpoint["sha256"]},
+            "model": wanted.model,
+            "weights": {"file": opened.weights["weights"], "sha256": opened.weights["sha256"]},
             "layer": layer,
-            "dtype": dtype,
+            "dtype": wanted.dtype,
             "command": shlex.join(["jaxcam", *sys.argv[1:]]),
         },
         **same,
@@ -155,11 +148,9 @@ def _damage(found: Status) -> str:
     return "".join([*named, *more]) or "\nevery chunk was read, and none is damaged or missing"
 
 
-def _targets(texts: Sequence[str], names: Labels) -> Any:
-    texts = ["top-1" if text.strip().casefold() == "predicted" else text for text in texts]
+def _targets(texts: Sequence[str], names: Labels) -> Top | list[int] | str:
     if "label" not in [text.strip().casefold() for text in texts]:
-        parsed = parse_targets(texts, names)
-        return list(parsed) if isinstance(parsed, list) else parsed
+        return parse_targets(texts, names)
     if len(texts) > 1:
         raise ValueError("target label stands alone: leave the other targets out")
     return "label"

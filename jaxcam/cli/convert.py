@@ -6,7 +6,7 @@ import click
 
 from . import _options as options
 from ._once import Once
-from ._options import FOLDER_OR_FILE, told
+from ._options import FOLDER_OR_FILE, check_new, told
 
 
 @click.command(cls=Once)
@@ -19,15 +19,15 @@ from ._options import FOLDER_OR_FILE, told
     metavar="PATH",
     help="A name ending in .npz or .safetensors, or without ending for an orbax folder.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@options.replace
 def convert(name: str, weights: Path, out: Path, overwrite: bool) -> None:
     """Convert the checkpoint of the model NAME to another format."""
     with told():
         import converters
 
-        if out.exists() and not overwrite:
-            raise ValueError(f"{out} exists: choose another name, or pass --overwrite")
-        weights = converters.fetch(name, weights).path
-        model = converters.load(name, weights)
-        converters.save(model, out, name=name, source=weights, overwrite=overwrite)
-    click.echo(f"{weights} -> {out}")
+        from ._open_model import load_model
+
+        check_new(out, overwrite)
+        model, path, _ = load_model(name, weights)
+        converters.save(model, out, name=name, source=path, overwrite=overwrite)
+    click.echo(f"{path} -> {out}")

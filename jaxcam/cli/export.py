@@ -7,15 +7,12 @@ import click
 
 from . import _options as options
 from ._once import Once
-from ._options import FOLDER_OR_FILE, told
+from ._options import FOLDER_OR_FILE, check_new, take, told
 
 
 @click.command(cls=Once)
 @options.model()
-@options.weights()
-@options.layer()
 @options.method
-@options.option
 @click.option(
     "--out",
     required=True,
@@ -32,7 +29,7 @@ from ._options import FOLDER_OR_FILE, told
 @click.option("--raw", is_flag=True, help="Give raw signed maps at the layer's size, not those for display.")
 @options.labels
 @options.dtype
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@options.replace
 def export(out: Path, overwrite: bool, **given: Any) -> None:
     """Write a model, a layer and a method as one file that runs without the model's code.
 
@@ -40,13 +37,12 @@ def export(out: Path, overwrite: bool, **given: Any) -> None:
     of their classes.
     """
     with told():
-        import converters
-
-        from ._export_model import export_model
-
         if out.is_dir():
             raise ValueError(f"{out} is a folder: name a file")
-        if out.exists() and not overwrite:
-            raise ValueError(f"{out} exists: choose another name, or pass --overwrite")
-        export_model(converters=converters, out=out, **given)
-    click.echo(f"{given['weights']} -> {out}")
+        check_new(out, overwrite)
+        from ._export_model import export_model
+        from ._open_model import Wanted
+
+        wanted = take(Wanted, given)
+        export_model(wanted, out=out, **given)
+    click.echo(f"{wanted.weights} -> {out}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ._once import Once
-from ._options import told
+from ._options import check_new, told
 
 
 @click.command(cls=Once)
@@ -47,8 +47,7 @@ def report(stores: tuple[str, ...], out: Path, overwrite: bool, **options) -> No
     maps, histograms, what failed and what was run. Pictures that have moved are shown as their maps alone.
     """
     with told():
-        if out.exists() and not overwrite:
-            raise ValueError(f"{out} exists: choose another name, or pass --overwrite")
+        check_new(out, overwrite)
         from .. import datasets
 
         written = datasets.report(stores, out, **options)

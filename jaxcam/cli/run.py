@@ -9,7 +9,7 @@ import click
 
 from . import _options as options
 from ._once import Once
-from ._options import FOLDER_OR_FILE, Mistake, told
+from ._options import FOLDER_OR_FILE, Mistake, take, told
 
 HOSTS = ("coordinator", "processes", "process", "distributed")
 
@@ -17,10 +17,7 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
 @click.command(cls=Once)
 @click.argument("dataset", required=False, type=FOLDER_OR_FILE)
 @options.model(required=False)
-@options.weights(required=False)
-@options.layer()
 @options.method
-@options.option
 @click.option(
     "--target",
     multiple=True,
@@ -119,11 +116,10 @@ def _explain(dataset: Path, out: str, as_json: bool, **given: Any) -> int:
 
         share = _hosts.join(**{name: given.pop(name) for name in HOSTS})
     with told():
-        import converters
-
         from . import _run_dataset
+        from ._open_model import Wanted
 
-        job = _run_dataset.prepare(converters=converters, dataset=dataset, out=out, share=share, **given)
+        job = _run_dataset.prepare(take(Wanted, given), dataset=dataset, out=out, share=share, **given)
     return _run_dataset.carry_out(job, as_json=as_json)
 
 

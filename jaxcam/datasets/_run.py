@@ -4,12 +4,12 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from .._request import method_of
+from .._request import Request
 from ..devices._chunks import within_memory
 from ..files._labels import Labels as Names
 from ..models._preprocess import Preprocess
@@ -18,18 +18,18 @@ from .running._changed import check_unchanged
 from .running._clock import Clock
 from .running._feed import feed
 from .running._identity import describe, notes, versions
-from .running._labelling import Labels, translation
+from .running._labelling import Labels, labels_of
 from .running._log import Log
 from .running._loop import BadRecord, Loop
 from .running._meter import Listener, Meter, Summary
-from .running._plan import Plan, parse_targets, split_options
+from .running._plan import Plan, parse_targets, shape_of
 from .running._program import Device, Program
 from .running._pulse import pulse
 from .running._signals import Stop, Stopped, listening
 from .sources._classes import as_labels
 from .sources._open import open as open_source
 from .sources._record import Source
-from .store._columns import DONE, FAILED, STATUS
+from .store._columns import DONE, FAILED, STATUS, Column
 from .store._leftovers import belongs, sweep
 from .store._resume import open_or_create
 from .store._store import Store
@@ -107,12 +107,13 @@ def run(
         MemoryError: a batch does not fit into the device's memory.
         Stopped: Ctrl-C or SIGTERM; what was in flight is written. It is a KeyboardInterrupt.
     """
+    # What is read.
     source = source if hasattr(source, "fingerprint") else open_source(source, boxes=False)
     _check_counts(len(source), batch, process, processes)
-    function = method_of(method)
+    reading = _Reading(source, preprocess, crop, workers or max(2, os.cpu_count() or 2))
+
+    # What is computed of each record, and kept.
     plan = Plan(
-        method=function,
-        **split_options(function, options or {}),
         targets=parse_targets(targets),
         stored=stored,
         size=(preprocess.size, preprocess.size),
@@ -120,59 +121,49 @@ def run(
         logits=logits,
         metrics=tuple(dict.fromkeys(metrics)),
     )
-    shape = plan.shape(probe)
+    options = options or {}
+    request = plan.bind(probe, batch=min(batch, len(source)), method=method, options=options)
+    shape = shape_of(request)
     columns = plan.columns(shape)
+
+    # Which class of the model each record's own label is.
     names = as_labels(classes)
-    needed = plan.targets is None
-    labels = Labels(
-        translation(source.classes, names, shape.classes, needed=needed), shape.classes, needed=needed
-    )
-    batch = min(batch, len(source))
+    labels = labels_of(source, names, shape.classes, needed=plan.targets is None)
+
+    # The store: a new one, or one that was begun with the same settings.
     more = {**(metadata or {}), "layer_size": [shape.height, shape.width]}
     more["classes"] = None if names is None else list(names.names)
-    attributes = describe(plan, probe, source, preprocess, batch=batch, crop=crop, more=more)
+    attributes = describe(plan, request, options, source, preprocess, crop=crop, more=more)
     labels.check(source)
-    store = open_or_create(str(out), columns, attributes, batch=batch, wait=process > 0)
+    store = open_or_create(str(out), columns, attributes, batch=request.batch, wait=process > 0)
+
     with pulse(store.kv, store.location, process, processes):
+        # What is left of this process's share, after a look at what is there.
         mine = range(process, store.batches, processes)
         remarks = notes(store.attributes, attributes) + _left_out(source) + _mend(store, mine)
         done = store.done()
         left = [number for number in mine if number not in done]
         remarks += check_unchanged(store, source, [number for number in mine if number in done])
         sweep(store.location, belongs(left, process))
+
+        # Who hears of it.
         used = list(devices or jax.local_devices())
-        clock = Clock()
-        meter = Meter([Log(store, process), *listeners], clock=clock, **standing(store, mine))
+        meter = Meter([Log(store, process), *listeners], clock=Clock(), **standing(store, mine))
+        task = _Task(reading, plan, request, columns, labels, used, strict)
 
-        def work(stop: Stop) -> None:
-            if strict and meter.failed:
-                raise BadRecord(f"{meter.failed} records of {store.location!r} have failed before")
-            if not left:
-                return
-            program = Program(plan, probe, used, batch=batch)
-            meter.tell("compiled", seconds=round(clock.seconds, 3))
-            clock.start()
-            batches = feed(
-                source,
-                preprocess,
-                batch=batch,
-                indices_of_batches=left,
-                crop=crop,
-                workers=workers or max(2, os.cpu_count() or 2),
-                ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
-            )
-            loop = Loop(store, columns, program, labels, report=meter.written, clock=clock, strict=strict)
-            loop.run(batches, stop)
-            if not meter.left:
-                store.check_complete(mine)
-
-        with listening() as stop, warnings.catch_warnings(), within_memory(batch):
+        # Explain it, until a signal comes.
+        with listening() as stop, warnings.catch_warnings(), within_memory(request.batch):
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
             meter.tell("start", **_who(used, process, processes), **meter.now())
             for each in remarks:
                 meter.tell("note", text=each)
             try:
-                work(stop)
+                if strict and meter.failed:
+                    raise BadRecord(f"{meter.failed} records of {store.location!r} have failed before")
+                if left:
+                    _explain(task, store, left, meter, stop)
+                if left and not meter.left:
+                    store.check_complete(mine)
             except Exception as error:
                 meter.tell("error", reason=str(error), **meter.now())
                 raise
@@ -181,6 +172,45 @@ def run(
     if stop.signal is not None and meter.left:
         raise Stopped(summary, stop.signal)
     return summary
+
+
+class _Reading(NamedTuple):
+    """Where pictures come from, and how they are read."""
+
+    source: Source
+    preprocess: Preprocess
+    crop: bool
+    workers: int
+
+
+class _Task(NamedTuple):
+    """What is done with every batch: read, computed, kept."""
+
+    reading: _Reading
+    plan: Plan
+    request: Request
+    columns: Sequence[Column]
+    labels: Labels
+    devices: Sequence[Device]
+    strict: bool
+
+
+def _explain(task: _Task, store: Store, left: Sequence[int], meter: Meter, stop: Stop) -> None:
+    """Compiles the program, and computes and writes the batches that are `left`."""
+    program = Program(task.plan, task.request, task.devices)
+    meter.tell("compiled", seconds=round(meter.clock.seconds, 3))
+    meter.clock.start()
+    batches = feed(
+        task.reading.source,
+        task.reading.preprocess,
+        batch=program.batch,
+        indices_of_batches=left,
+        crop=task.reading.crop,
+        workers=task.reading.workers,
+        ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
+    )
+    reporting = {"report": meter.written, "clock": meter.clock, "strict": task.strict}
+    Loop(store, task.columns, program, task.labels, **reporting).run(batches, stop)
 
 
 def _mend(store: Store, mine: range) -> list[str]:

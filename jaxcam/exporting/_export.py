@@ -1,6 +1,5 @@
 """An explainer, model and method and weights, as one file that runs without the model's code."""
 
-import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._checks import check_probe, shape_of_output
-from .._display import display
 from .._errors import choose
-from .._request import method_of, options_of, size_of, targets_of
+from .._explain import map_of
+from .._request import Static, bind
 from ..files._digests import versions
 from ..methods import gradcam
 from ..probes._anatomy import Anatomy
@@ -80,34 +78,39 @@ def export(
         raise TypeError(
             f"classes are said when the explainer is called; a target is a callable, got {target!r}"
         )
-    check_probe(probe)
-    method = method_of(method)
-    one = jnp.zeros((1, *shape), dtype)
-    given = {name: str(value) for name, value in options.items()}
-    options = options_of(method, options, options.get("chunk"), one)
-    size = size_of(size, raw, shape[:2])
-    output = shape_of_output(probe, one)
-    target, _ = targets_of(target, 1, output)
-    arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
-    static = {name: value for name, value in options.items() if name not in arrays}
+    # Check and split what was given; classes come when the explainer is called.
+    request = bind(
+        probe,
+        jax.ShapeDtypeStruct((1, *shape), dtype),
+        target,
+        method=method,
+        options=options,
+        raw=raw,
+        size=size,
+        anywhere=True,
+    )
+    static = request.static
 
-    weights, rebuild = _flatten({"model": probe.parameters, "target": target, "options": arrays})
-    program = _program(rebuild, probe.anatomy, functools.partial(method, **static), size, "chunk" in options)
+    # Lower the program for any number of images; weights and arrays of options are its arguments.
+    given = {"model": probe.parameters, "target": request.targets, "options": request.arrays}
+    weights, rebuild = _flatten(given)
     (batch,) = jax.export.symbolic_shape("batch")
-    exported = jax.export.export(jax.jit(program), platforms=platforms)(
+    exported = jax.export.export(jax.jit(_program(rebuild, probe.anatomy, static)), platforms=platforms)(
         [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in weights.values()],
         jax.ShapeDtypeStruct((batch, *shape), dtype),
         jax.ShapeDtypeStruct((batch,), jnp.int32),
     )
+
+    # Write it with what is known of it.
     metadata = {
-        "method": getattr(method, "__name__", str(method)),
-        "options": given,
+        "method": getattr(static.method, "__name__", str(static.method)),
+        "options": {name: str(value) for name, value in options.items()},
         "layer": repr(probe.anatomy),
         "image": list(shape),
         "dtype": dtype.name,
         "maps": list(exported.out_avals[0].shape[1:]),
         "raw": raw,
-        "classes": None if target is not None else output.shape[0],
+        "classes": None if target is not None else request.output.shape[0],
         "platforms": list(platforms),
         "versions": versions(),
         "about": about,
@@ -116,9 +119,7 @@ def export(
     write_archive(Path(path), Archive(bytes(exported.serialize()), arrays, metadata))
 
 
-def _program(
-    rebuild: Callable, anatomy: Anatomy, method: Callable, size: tuple[int, int] | None, masks: bool
-) -> Callable:
+def _program(rebuild: Callable, anatomy: Anatomy, static: Static) -> Callable:
     """Weights, images `(B, H, W, C)`, targets `(B,)` -> maps and outputs. A target below 0 is the most likely class."""
 
     def program(leaves, images, targets):
@@ -130,10 +131,9 @@ def _program(
             target = parts["target"]
             if target is None:
                 target = jnp.where(index < 0, jnp.argmax(output).astype(index.dtype), index)
-            raw = method(probe, image, target, **parts["options"])
-            return (raw if size is None else display(raw, size=size)), output
+            return map_of(static, probe, image, target, parts["options"]), output
 
-        if masks:  # so many at once that memory stays flat, whatever the batch is
+        if "chunk" in dict(static.options):  # one image after the other: memory is the same for every batch
             return jax.lax.map(lambda pair: explain(*pair), (images, targets))
         return jax.vmap(explain)(images, targets)
 

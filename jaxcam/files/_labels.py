@@ -142,6 +142,13 @@ def parse_targets(texts: Iterable[str], labels: Labels) -> Top | list[int]:
     return list(dict.fromkeys(parse_target(text, labels) for text in texts))
 
 
+def describe_targets(targets: Top | Sequence[int] | None) -> str:
+    """In words: `top-5`, `3 7`, or `label` where each record has its own (None)."""
+    if targets is None:
+        return "label"
+    return f"top-{targets.k}" if isinstance(targets, Top) else " ".join(map(str, targets))
+
+
 def top_of(text: str) -> int | None:
     """K of `top-K`, 1 of `predicted`; None for a class."""
     word = text.strip().casefold()

@@ -3,8 +3,6 @@
 import hashlib
 import itertools
 import shutil
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from flax import nnx
 import converters
 import jaxcam
 from jaxcam import models
-from jaxcam.cli._open_model import open_model
+from jaxcam.cli._open_model import Wanted, open_model
 from jaxcam.models import _recipes
 from jaxcam.models._preprocess import Preprocess
 from jaxcam.models._published import PUBLISHED
@@ -88,13 +86,14 @@ def test_what_was_converted_is_still_known_as_the_entry(jaxcam_command, cached, 
     assert converters.fetch(MODEL, tmp_path / "own.safetensors").entry is None
 
 
-def test_pictures_have_the_size_of_a_fine_tuned_transformer():
+def test_pictures_have_the_size_of_a_fine_tuned_transformer(monkeypatch, tmp_path):
     def load(name, path, *, dtype):
         return nnx.eval_shape(lambda: models.build(name, image_size=384, dtype=dtype))
 
-    mine = SimpleNamespace(fetch=lambda name, path: (path, None), load=load)
-    layer = models.default_layer("vit_b_32")
-    opened = open_model(mine, "vit_b_32", Path("mine.pth"), layer=layer, dtype="float32")
+    file = tmp_path / "mine.pth"
+    file.write_bytes(b"weights")
+    monkeypatch.setattr(converters, "load", load)
+    opened = open_model(Wanted(model="vit_b_32", weights=file, layer=None, labels=None, dtype="float32"))
     assert opened.image.shape == (384, 384, 3)
     assert (opened.preprocess.size, opened.preprocess.resize) == (384, 439)
 

@@ -19,6 +19,7 @@ from jaxcam.cli.evaluate import _cost as _evaluate_cost
 from jaxcam.cli.evaluate import _job as _evaluate_pictures
 from jaxcam.cli.evaluate import _measure as _evaluation
 from jaxcam.cli.evaluate._cases import plan
+from jaxcam.cli.evaluate._models import forwards_of
 from jaxcam.cli.evaluate._summary import SHOWN, Line
 from jaxcam.cli.evaluate._table import _show
 from jaxcam.files._labels import CIFAR10, Labels
@@ -323,7 +324,7 @@ def test_forward_passes_are_those_of_the_method_and_its_options(weights):
     probe = jaxcam.probe(converters.load(MODEL, weights), "layer1")
     image = jax.ShapeDtypeStruct((32, 32, 3), np.float32)
     options = {"gradcam": {}, "cam": {}, "scorecam": {}, "clustercam": {"clusters": 3}}
-    costs, left_out = _evaluate_pictures._forwards(probe, image, options)
+    costs, left_out = forwards_of(probe, image, options)
     assert list(left_out) == ["cam"]
     # the class is given, so the one look at the layer ends there: less than a whole pass beside those of the masks
     assert costs["scorecam"] == pytest.approx(0.4 + 16, abs=0.1)

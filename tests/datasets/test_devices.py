@@ -95,14 +95,14 @@ def test_processes_need_not_meet(source, one, tmp_path):
 
 def test_nothing_crosses_from_device_to_device():
     plan = Plan(
-        method=jaxcam.gradcam,
         targets=Top(1),
         stored="image",
         size=(SIDE, SIDE),
         maps_dtype="float32",
         logits=False,
     )
-    text = Program(plan, small(), jax.devices()[:1], batch=2)._run.as_text()
+    request = plan.bind(small(), batch=2, method="gradcam", options={})
+    text = Program(plan, request, jax.devices()[:1])._run.as_text()
     assert "HloModule" in text
     for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute"):
         assert word not in text

@@ -4,14 +4,12 @@ import click
 
 from .. import _options as options
 from .._once import Once
-from .._options import FOLDER_OR_FILE, end, told
+from .._options import FOLDER_OR_FILE, end, take, told
 
 
 @click.command(cls=Once)
 @options.pictures
 @options.model(several=True)
-@options.weights(several=True)
-@options.layer(several=True)
 @click.option(
     "--method",
     multiple=True,
@@ -70,9 +68,9 @@ def evaluate(**given) -> None:
     A picture that cannot be read is skipped, and the exit code is then 1. It is 2 where an argument is wrong.
     """
     with told():
-        import converters
-
         from . import _job
 
-        job = _job.prepare(converters=converters, **given)
+        job = _job.prepare(
+            take(_job.Models, given), take(_job.Material, given), take(_job.Measures, given), **given
+        )
     end(lambda: _job.carry_out(job), batch=job.protocol.batch, covered="the files cover")

@@ -3,8 +3,8 @@
 import functools
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,49 +13,48 @@ import jax
 
 from ..._errors import unknown
 from ...devices._chunks import within_memory
-from ...files._digests import describe_weights, versions
-from ...files._labels import labels_for
+from ...files._digests import versions
 from ...files._pictures import Failure, Found, find
 from ...methods import METHODS
 from ...methods._costs import COSTS
 from ...metrics import METRICS
 from ...probes._blank import MapWarning
-from ...probes._flops import flops
-from ...probes._probe import Probe
-from .._arguments import check_folder, chosen_layer, parse_options
+from .._arguments import check_folder, parse_options
 from .._background import in_background
-from .._open_model import open_model
 from ._cases import Cases, plan
 from ._cost import described
-from ._measure import NEED_BOXES, TOLERANCE, Job, Protocol, Subject, measure
+from ._measure import NEED_BOXES, TOLERANCE, Job, Protocol, measure
+from ._models import Models, names_of, subject_of, wanted_of
 
 BASIC = ("average_drop", "average_increase", "insertion", "deletion", "complexity")
 FAST = tuple(name for name, cost in COSTS.items() if cost.forward == "1")  # one forward pass: the default
 
 
-def prepare(
-    *,
-    converters: Any,
-    pictures: Sequence[Path],
-    model: Sequence[str],
-    weights: Sequence[Path],
-    layer: Sequence[str],
-    method: Sequence[str],
-    option: Iterable[str],
-    metric: Sequence[str],
-    target: str | None,
-    target_from: str | None,
-    boxes: Path | None,
-    labels: Path | None,
-    crop: bool | None,
-    steps: int,
-    batch: int,
-    floors: bool,
-    seed: int,
-    dtype: str,
-    out: Path,
-    overwrite: bool,
-) -> Job:
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """The pictures, and by which classes and boxes their maps are judged."""
+
+    pictures: Sequence[Path]
+    target: str | None
+    target_from: str | None
+    boxes: Path | None
+    crop: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """The methods and the metrics, and how they are run."""
+
+    method: Sequence[str]
+    option: Sequence[str]
+    metric: Sequence[str]
+    steps: int
+    batch: int
+    floors: bool
+    seed: int
+
+
+def prepare(models: Models, material: Material, measures: Measures, *, out: Path, overwrite: bool) -> Job:
     """Checks everything, what costs least first, and creates the output folder last.
 
     Raises:
@@ -63,74 +62,53 @@ def prepare(
             use.
         OSError: a file that cannot be read, or a folder that cannot be written.
     """
-    if len(model) != len(weights):
-        raise ValueError(
-            f"each model needs its weights: got --model {len(model)} and --weights {len(weights)} times"
-        )
-    if layer and len(layer) != len(model):
-        raise ValueError(
-            f"--layer is given for each model or for none: got {len(layer)} for {len(model)} models"
-        )
-    layers = [
-        chosen_layer(name, given) for name, given in zip(model, layer or [None] * len(model), strict=True)
-    ]
-    chosen = _methods(method)
-    options = parse_options({name: METHODS[name] for name in chosen}, option)
-    metrics = _metrics(metric, boxes)
-    if boxes is not None and crop:
+    # Check the words: they cost nothing.
+    wanted = wanted_of(models)
+    options = parse_options({name: METHODS[name] for name in _methods(measures.method)}, measures.option)
+    metrics = _metrics(measures.metric, material.boxes)
+    if material.boxes is not None and material.crop:
         raise ValueError(
             "with --boxes the whole picture is squeezed into the model's square: leave out --crop"
         )
+
+    # Find the pictures, with their classes and boxes.
     check_folder(out, overwrite)
-    found = find(pictures, out=out)
+    found = find(material.pictures, out=out)
     origin, cases_for = plan(
-        [each.path for each in found], target=target, target_from=target_from, boxes=boxes
+        [each.path for each in found],
+        target=material.target,
+        target_from=material.target_from,
+        boxes=material.boxes,
     )
 
-    subjects = []
-    names = _distinct(model, weights, layers)
-    for name, kind, given, where in zip(names, model, weights, layers, strict=True):
-        opened = open_model(converters, kind, given, layer=where, dtype=dtype)
-        words = labels_for(kind, opened.classes, path=labels)
-        forwards, left_out = _forwards(opened.probe, opened.image, options)
-        for each in left_out:
-            if each in method or options[each]:
-                raise ValueError(f"{each} does not run on {name}: {left_out[each]}")
-        subjects.append(
-            Subject(
-                name=name,
-                model=kind,
-                weights=describe_weights(opened.weights),
-                layer=where,
-                probe=opened.probe,
-                preprocess=opened.preprocess,
-                labels=words,
-                cases=cases_for(words, opened.preprocess.size),
-                methods={each: (METHODS[each], options[each]) for each in forwards},
-                forwards=forwards,
-                left_out=left_out,
-            )
-        )
+    # Open the models, and leave out the methods that do not run on them.
+    names = names_of(wanted)
+    asked = {each for each, given in options.items() if each in measures.method or given}
+    subjects = [
+        subject_of(name, each, options, asked, cases_for) for name, each in zip(names, wanted, strict=True)
+    ]
+
+    # How maps are measured, and what the summary says of it.
     protocol = Protocol(
         metrics=metrics,
-        steps=steps,
-        batch=min(batch, sum(map(len, subjects[0].cases.values()))),
-        crop=boxes is None if crop is None else crop,
-        floors=floors,
-        seed=seed,
+        steps=measures.steps,
+        batch=min(measures.batch, sum(map(len, subjects[0].cases.values()))),
+        crop=material.boxes is None if material.crop is None else material.crop,
+        floors=measures.floors,
+        seed=measures.seed,
     )
     run = {
         "targets": origin.word,
         "targets_from": origin.phrase,
-        "boxes": None if boxes is None else str(boxes),
-        "options": " ".join(option),
+        "boxes": None if material.boxes is None else str(material.boxes),
+        "options": " ".join(measures.option),
         "metrics": list(metrics),
-        "steps": steps,
-        "tolerance": TOLERANCE if boxes else None,
+        "steps": protocol.steps,
+        "tolerance": TOLERANCE if material.boxes else None,
         "fit": "crop" if protocol.crop else "squeeze",
-        "seed": seed,
+        "seed": protocol.seed,
         "batch": protocol.batch,
-        "dtype": dtype,
+        "dtype": models.dtype,
         "device": jax.devices()[0].device_kind,
         **versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -214,33 +192,3 @@ def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:
         if name in NEED_BOXES and boxes is None:
             raise ValueError(f"the metric {name} needs boxes: pass --boxes")
     return tuple(name for name in METRICS if name in names)
-
-
-def _distinct(model: Sequence[str], weights: Sequence[Path], layers: Sequence[str]) -> list[str]:
-    """A name for each model, with its weights and its layer as far as it takes them to tell it from the others."""
-    from ..._terminal import shown
-
-    for names in (
-        list(model),
-        [f"{name} {shown(file.stem)}" for name, file in zip(model, weights, strict=True)],
-        [f"{name} {where}" for name, where in zip(model, layers, strict=True)],
-        [f"{name} {shown(file)} {where}" for name, file, where in zip(model, weights, layers, strict=True)],
-    ):
-        if len(set(names)) == len(names):
-            return names
-    raise ValueError(f"{Counter(names).most_common(1)[0][0]} is given twice")
-
-
-def _forwards(
-    looker: Probe, image: jax.ShapeDtypeStruct, options: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, float], dict[str, str]]:
-    """What each method costs in forward passes of the model, and why the others do not run."""
-    forward = flops(lambda probe, image: probe(image)[0], looker, image)
-    costs, left_out = {}, {}
-    for name, given in options.items():
-        try:
-            cost = flops(lambda probe, image: METHODS[name](probe, image, 0, **given), looker, image)  # noqa: B023
-            costs[name] = cost / forward
-        except (ValueError, TypeError) as error:
-            left_out[name] = str(error)
-    return costs, left_out

@@ -4,16 +4,13 @@ import click
 
 from .. import _options as options
 from .._once import Once
-from .._options import Mistake, end, told
+from .._options import Mistake, end, take, told
 
 
 @click.command(cls=Once)
 @options.pictures
 @options.model()
-@options.weights()
-@options.layer()
 @options.method
-@options.option
 @click.option(
     "--target",
     multiple=True,
@@ -55,9 +52,8 @@ def explain(size: str | None, raw: bool, **given) -> None:
     if raw and size == "image":
         raise Mistake("--raw maps have the layer's size: leave out --size image")
     with told():
-        import converters
-
+        from .._open_model import Wanted
         from . import _job
 
-        job = _job.prepare(converters=converters, stored="raw" if raw else size or "image", **given)
+        job = _job.prepare(take(Wanted, given), stored="raw" if raw else size or "image", **given)
     end(lambda: _job.carry_out(job), batch=job.gallery.batch, covered="the index covers")

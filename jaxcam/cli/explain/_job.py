@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 import jax
 
 from ..._errors import choose, unknown
-from ..._targets import Top
 from ...devices._chunks import within_memory
-from ...files._digests import describe_weights, versions
-from ...files._labels import labels_for, parse_targets
+from ...files._digests import versions
+from ...files._labels import describe_targets, parse_targets
 from ...files._pictures import Failure, Found, find
 from ...methods import METHODS
 from ...probes._blank import MapWarning
-from .._arguments import check_folder, chosen_layer, method_options
-from .._open_model import open_model
+from .._arguments import check_folder, method_options
+from .._open_model import Wanted, chosen_layer, open_model
 from ._gallery import Gallery
 from ._index import write_index
 
@@ -32,23 +31,18 @@ class Job(NamedTuple):
 
 
 def prepare(
+    wanted: Wanted,
     *,
-    converters: Any,
     pictures: Sequence[Path],
-    model: str,
-    weights: Path,
-    layer: str | None,
     method: str,
     option: Iterable[str],
     target: Sequence[str],
     out: Path,
-    labels: Path | None,
     batch: int,
     crop: bool,
     stored: str,
     colormap: str,
     alpha: float,
-    dtype: str,
     overwrite: bool,
 ) -> Job:
     """Checks everything, what costs least first, and creates the output folder last.
@@ -57,25 +51,28 @@ def prepare(
         ValueError: a name or value that does not exist (the message says what does), or a folder in use.
         OSError: a file that cannot be read, or a folder that cannot be written.
     """
-    layer = chosen_layer(model, layer)
+    # Check what was given, what costs least first.
+    layer = chosen_layer(wanted.model, wanted.layer)
     choose("method", method, METHODS, show=99)
     options = method_options(method, option)
     _check_colormap(colormap)
     check_folder(out, overwrite)
     found = find(pictures, out=out)
 
-    opened = open_model(converters, model, weights, layer=layer, dtype=dtype)
-    names = labels_for(model, opened.classes, path=labels)
-    targets = parse_targets(target, names)
+    # Open the model: it knows its classes and the size of its maps.
+    opened = open_model(wanted)
+    targets = parse_targets(target, opened.labels)
     height, width = jax.eval_shape(
         lambda probe, image: METHODS[method](probe, image, 0, **options), opened.probe, opened.image
     ).shape
+
+    # What is done, and what the index says of it.
     gallery = Gallery(
         probe=opened.probe,
         method=METHODS[method],
         options=options,
         targets=targets,
-        labels=names,
+        labels=opened.labels,
         preprocess=opened.preprocess,
         out=out,
         batch=min(batch, len(found)),
@@ -85,16 +82,16 @@ def prepare(
         alpha=alpha,
     )
     run = {
-        "model": model,
-        **describe_weights(opened.weights),
+        "model": wanted.model,
+        **opened.weights,
         "layer": layer,
         "layer_size": f"{height}x{width}",
         "method": method,
         "options": " ".join(option),
-        "targets": f"top-{targets.k}" if isinstance(targets, Top) else " ".join(map(str, targets)),
+        "targets": describe_targets(targets),
         "stored": stored,
         "fit": "crop" if crop else "squeeze",
-        "dtype": dtype,
+        "dtype": wanted.dtype,
         **versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

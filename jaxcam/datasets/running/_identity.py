@@ -12,31 +12,39 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..._request import Options, Request
 from ..._version import __version__
+from ...files._labels import describe_targets
 from ...models._preprocess import Preprocess
 from ...probes._probe import Probe
 from ..sources._record import Source
 from ..store._differences import flatten
-from ._plan import Plan, describe_targets
+from ._plan import Plan
 
 
 def describe(
     plan: Plan,
-    probe: Probe,
+    request: Request,
+    options: Options,
     source: Source,
     preprocess: Preprocess,
     *,
-    batch: int,
     crop: bool,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything that is needed to make the store again, as JSON; `more` is what the caller knows of the model."""
+    """Everything that is needed to make the store again, as JSON.
+
+    Args:
+        options: of the method, as they were given: the request has those that depend on the device, too.
+        more: what the caller knows of the model.
+    """
+    probe, method = request.probe, request.static.method
     made = {
         **more,
         "parameters": digest_of(probe),
         "probe": describe_probe(probe),
-        "method": getattr(plan.method, "__name__", repr(plan.method)),
-        "options": {name: plain(value) for name, value in sorted([*plan.options, *plan.arrays.items()])},
+        "method": getattr(method, "__name__", repr(method)),
+        "options": {name: plain(options[name]) for name in sorted(options)},
         "target": describe_targets(plan.targets),
         "stored": plan.stored,
         "size": list(plan.size),
@@ -48,7 +56,7 @@ def describe(
         "maps_dtype": plan.maps_dtype,
         "logits": plan.logits,
         "metrics": list(plan.metrics),
-        "batch": batch,
+        "batch": request.batch,
         "source": {
             "kind": source.kind,
             "location": source.location,

@@ -59,6 +59,11 @@ class Labels:
             )
 
 
+def labels_of(source: Source, names: Names | None, classes: int, *, needed: bool) -> Labels:
+    """How the labels of a source are read for a model with so many classes, of these names."""
+    return Labels(translation(source.classes, names, classes, needed=needed), classes, needed=needed)
+
+
 def _label_of(source: Source, i: int) -> int | None:
     try:
         with guarded():

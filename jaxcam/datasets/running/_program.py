@@ -6,7 +6,7 @@ batches beside it.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +16,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from ..._display import display
-from ..._explain import explain
+from ..._explain import maps_of
+from ..._request import Request, Static
 from ..._targets import Top
 from ...devices._mesh import Split, on_each
 from ...metrics import evaluate
@@ -25,26 +26,32 @@ from ..store._columns import SHOWN
 from ._plan import Plan
 
 DATA = "data"
+Arrays = Mapping[str, Array]
 Device = Any  # jax.Device, which is not a type to a type checker
 
 
+_maps_of = jax.jit(
+    maps_of, static_argnums=0
+)  # inlined, XLA fuses otherwise, and rounds otherwise than in old stores
+
+
 def compute(
-    plan: Plan, probe: Probe, arrays: dict[str, Any], images: Array, labels: Array
+    plan: Plan, static: Static, probe: Probe, arrays: Arrays, images: Array, labels: Array
 ) -> dict[str, Array]:
     """The columns that the model gives, for images `(B, H, W, 3)` and their own classes `(B,)`.
+
+    `static` and `arrays` are those of the plan's request.
 
     A record's row of `problem` is the place of what is wrong with it in `REASONS`, 0 for nothing; its row of `zero`,
     `(B, T)`, tells which maps are zero everywhere before they are made ready for display. `target`,
     `score`, `maps` and metrics have an axis of targets, which is dropped where there is one.
     """
-    if isinstance(plan.targets, Top):
-        targets = plan.targets
-    elif plan.targets is None:
-        targets = labels[:, None]
-    else:
-        targets = jnp.tile(jnp.asarray(plan.targets, jnp.int32), (images.shape[0], 1))
-    options = dict(plan.options) | arrays
-    raw, outputs = explain(probe, images, targets, method=plan.method, raw=True, with_output=True, **options)
+    # Explain the batch.
+    given = plan.targets_of(labels)
+    targets = given if isinstance(given, Top) else jnp.asarray(given, jnp.int32)
+    raw, outputs = _maps_of(static, probe, images, targets, arrays)
+
+    # Prepare what is kept of it.
     outputs = outputs.astype(jnp.float32)
     top_logit, top_class = jax.lax.top_k(outputs, min(SHOWN, outputs.shape[1]))
     chosen = jax.lax.top_k(outputs, targets.k)[1] if isinstance(targets, Top) else targets
@@ -63,6 +70,8 @@ def compute(
         found = {name: value[:, 0] for name, value in found.items()}
     if plan.logits:
         found["logits"] = outputs
+
+    # Say what is wrong with a record.
     good = [jnp.isfinite(each).all(axis=tuple(range(1, each.ndim))) for each in (outputs, raw, maps, stored)]
     problem = jnp.select([~good[0], ~(good[1] & good[2]), ~good[3]], [1, 2, 3], 0).astype(jnp.int32)
     top = {"predicted": top_class[:, 0], "top_class": top_class, "top_logit": top_logit}
@@ -82,15 +91,16 @@ def _measured(plan: Plan, probe: Probe, images: Array, targets: Array, raw: Arra
 class Program:
     """`compute` over the devices of this process: the parameters on each of them, a batch for each in a step."""
 
-    def __init__(self, plan: Plan, probe: Probe, devices: Sequence[Device], *, batch: int):
+    def __init__(self, plan: Plan, request: Request, devices: Sequence[Device]):
         mesh = Mesh(np.array(devices), (DATA,))
-        self.devices, self.batch = len(devices), batch
+        self.devices, self.batch = len(devices), request.batch
         self._split = NamedSharding(mesh, PartitionSpec(DATA))
-        self._shared = jax.device_put((probe, dict(plan.arrays)), NamedSharding(mesh, PartitionSpec()))
-        count = len(devices) * batch
+        shared = request.probe, request.arrays
+        self._shared = jax.device_put(shared, NamedSharding(mesh, PartitionSpec()))
+        count = self.devices * self.batch
         images = jax.ShapeDtypeStruct((count, *plan.size, 3), jnp.float32, sharding=self._split)
         labels = jax.ShapeDtypeStruct((count,), jnp.int32, sharding=self._split)
-        self._run = _step.lower(plan, mesh, *self._shared, images, labels).compile()
+        self._run = _step.lower(plan, request.static, mesh, *self._shared, images, labels).compile()
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Array]:
         """Starts a step on images `(devices * batch, H, W, 3)` and labels of as many; gives its results, which may
@@ -98,7 +108,7 @@ class Program:
         return self._run(*self._shared, *jax.device_put((images, labels), self._split))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _step(plan: Plan, mesh: Mesh, probe: Probe, arrays: dict[str, Any], images: Array, labels: Array):
-    function, split = functools.partial(compute, plan), Split(mesh, (DATA,))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _step(plan: Plan, static: Static, mesh: Mesh, probe: Probe, arrays: Arrays, images: Array, labels: Array):
+    function, split = functools.partial(compute, plan, static), Split(mesh, (DATA,))
     return on_each(function, split, (probe, arrays, images, labels), (False, False, True, True))
