@@ -18,7 +18,7 @@ from ...files._labels import labels_for
 from ...files._pictures import Failure, Found, find
 from ...methods import METHODS
 from ...methods._costs import COSTS
-from ...metrics import METRICS
+from ...metrics._registry import METRICS, TABLE
 from ...probes._blank import MapWarning
 from ...probes._flops import flops
 from ...probes._probe import Probe
@@ -27,9 +27,8 @@ from .._background import in_background
 from .._open_model import open_model
 from ._cases import Cases, plan
 from ._cost import described
-from ._measure import NEED_BOXES, TOLERANCE, Job, Protocol, Subject, measure
+from ._measure import SHARE, Job, Protocol, Subject, measure
 
-BASIC = ("average_drop", "average_increase", "insertion", "deletion", "complexity")
 FAST = tuple(name for name, cost in COSTS.items() if cost.forward == "1")  # one forward pass: the default
 
 
@@ -126,7 +125,7 @@ def prepare(
         "options": " ".join(option),
         "metrics": list(metrics),
         "steps": steps,
-        "tolerance": TOLERANCE if boxes else None,
+        "tolerance": SHARE if boxes else None,
         "fit": "crop" if protocol.crop else "squeeze",
         "seed": seed,
         "batch": protocol.batch,
@@ -203,15 +202,13 @@ def _methods(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:
-    groups = {
-        "basic": BASIC + (NEED_BOXES if boxes else ()),
-        "all": tuple(name for name in METRICS if boxes or name not in NEED_BOXES),
-    }
+    possible = [name for name in METRICS if boxes or TABLE[name].needs != "boxes"]
+    groups = {"basic": [name for name in possible if TABLE[name].basic], "all": possible}
     names = [name for each in given or ["basic"] for name in groups.get(each, (each,))]
     for name in names:
         if name not in METRICS:
             raise ValueError(unknown("metric", name, [*METRICS, *groups], show=99))
-        if name in NEED_BOXES and boxes is None:
+        if name not in possible:
             raise ValueError(f"the metric {name} needs boxes: pass --boxes")
     return tuple(name for name in METRICS if name in names)
 

@@ -12,12 +12,12 @@ import numpy as np
 from ..._errors import choose
 from ..._request import check_options
 from ..._targets import Top, check_classes
+from ...metrics._registry import NEED_NOTHING
 from ...probes._probe import Probe
 from ..store._columns import Column, columns
 
 STORED = ("image", "layer", "raw")
 MAPS_DTYPES = ("float16", "float32")
-METRICS = ("average_drop", "average_increase", "average_gain", "insertion", "deletion", "complexity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Plan:
         targets: the k most likely classes; or classes, the same for every record; or None: each record's own.
         stored: "image" and "layer", maps for display at `size` or the layer's size; "raw", signed ones.
         size: `(H, W)` of the images, and of maps that are stored as "image".
-        metrics: of the maps as they are displayed over the images: some of `METRICS`.
+        metrics: of the maps as they are displayed over the images: some of `NEED_NOTHING`.
     """
 
     method: Callable
@@ -59,7 +59,7 @@ class Plan:
         choose("stored", self.stored, STORED)
         choose("maps_dtype", self.maps_dtype, MAPS_DTYPES)
         for name in self.metrics:
-            choose("metric", name, METRICS)
+            choose("metric", name, NEED_NOTHING)
         image = jax.ShapeDtypeStruct((*self.size, 3), jnp.float32)
         call = functools.partial(self.method, **dict(self.options), **self.arrays)
         output, raw = jax.eval_shape(lambda p, image: (p(image)[0], call(p, image, 0)), probe, image)
