@@ -7,12 +7,9 @@ from typing import Any
 
 from jaxcam.models._published import PUBLISHED
 
+from ._formats import format_of
 from ._mistakes import check_path
-from ._orbax import orbax_metadata, read_orbax
-from ._read import reader, told
-from ._safetensors import read_safetensors, safetensors_metadata
-
-_KEPT = {read_orbax: orbax_metadata, read_safetensors: safetensors_metadata}
+from ._read import told
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -30,7 +27,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     check_path("metadata", path)
     path = Path(path)
     with told(path):
-        kept = _KEPT.get(reader(path))
+        kept = format_of(path).metadata
         return {} if kept is None else kept(path)
 
 
