@@ -51,7 +51,7 @@ def entry_of(name: str, path: Path) -> str | None:
 
     A published file is known by its name, a converted one by its metadata. None too of what `read` cannot read.
     """
-    entries = PUBLISHED.get(name, {})
+    entries = PUBLISHED[name].files if name in PUBLISHED else {}
     if (entry := next((each for each, file in entries.items() if file == path.name), None)) is not None:
         return entry
     try:
