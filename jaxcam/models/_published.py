@@ -168,7 +168,8 @@ PUBLISHED: dict[str, Published] = {
         "IMAGENET1K_SWAG_LINEAR_V1": "regnet_y_32gf_lc_swag-e1583746.pth",
     }),
     "regnet_y_128gf": Published(644_812_894, "d028543c9313d321", {
-        "IMAGENET1K_SWAG_E2E_V1": "regnet_y_128gf_swag-c8ce3e52.pth", "IMAGENET1K_SWAG_LINEAR_V1": "regnet_y_128gf_lc_swag-cbe8ce12.pth",
+        "IMAGENET1K_SWAG_E2E_V1": "regnet_y_128gf_swag-c8ce3e52.pth",
+        "IMAGENET1K_SWAG_LINEAR_V1": "regnet_y_128gf_lc_swag-cbe8ce12.pth",
     }),
     "convnext_tiny": Published(28_589_128, "080cc800ab7e23b6", {"IMAGENET1K_V1": "convnext_tiny-983f1562.pth"}),
     "convnext_small": Published(50_223_688, "b585f41246bfa2a6", {"IMAGENET1K_V1": "convnext_small-0c510722.pth"}),
@@ -187,7 +188,8 @@ PUBLISHED: dict[str, Published] = {
     }),
     "vit_l_32": Published(306_535_400, "0961111d241deb02", {"IMAGENET1K_V1": "vit_l_32-c7638314.pth"}),
     "vit_h_14": Published(632_045_800, "bf3f65d9c913ee3d", {
-        "IMAGENET1K_SWAG_E2E_V1": "vit_h_14_swag-80465313.pth", "IMAGENET1K_SWAG_LINEAR_V1": "vit_h_14_lc_swag-c1eb923e.pth",
+        "IMAGENET1K_SWAG_E2E_V1": "vit_h_14_swag-80465313.pth",
+        "IMAGENET1K_SWAG_LINEAR_V1": "vit_h_14_lc_swag-c1eb923e.pth",
     }),
     "swin_t": Published(28_288_354, "75a0d2faeffb6f54", {"IMAGENET1K_V1": "swin_t-704ceda3.pth"}),
     "swin_s": Published(49_606_258, "8cf596220f054008", {"IMAGENET1K_V1": "swin_s-5e29d889.pth"}),

@@ -40,7 +40,7 @@ def _row(name: str, row: Published) -> str:
     files = [f'"{entry}": "{file}"' for entry, file in row.files.items()]
     if len(line := f"{head}{', '.join(files)}}}),") <= 120:
         return line
-    lines = files if len(files) > 2 else [", ".join(files)]
+    lines = files if len(", ".join(files)) > 110 else [", ".join(files)]
     return "\n".join([head, *(f"        {each}," for each in lines), "    }),"])
 
 
