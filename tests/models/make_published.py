@@ -22,7 +22,6 @@ def main() -> None:
     for name in models.names():
         model = nnx.eval_shape(lambda name=name: models.build(name))
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
-        row = Published(count, fingerprint(shapes(model)), _files(enums, name))
         print(_row(name, Published(count, fingerprint(shapes(model)), _files(enums, name))), flush=True)
 
 
