@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxcam.metrics._registry import TABLE
+
 FAITH = ("average_drop", "average_increase", "average_gain", "insertion", "deletion", "complexity")
 AGAIN = ("road", "coherency", "adcc")
 POINT = ("pointing_game", "energy_pointing_game")
 CONCEPTOR = ("gradcam", "gradcampp", "layercam", "xgradcam", "hirescam", "scorecam", "abscam")
-PERCENT = {"average_drop", "average_increase", "average_gain"}  # the rest is shown in hundredths
 
 
 class Results:
@@ -41,7 +42,7 @@ class Results:
             return self.get(network, method, "insertion") - self.get(network, method, "deletion")
         kind = "boxes" if name in POINT else "imagenet"
         values = np.array(self.values.get((network, kind, method), {}).get(name, []))
-        return values if name in PERCENT else 100 * values
+        return TABLE[name].factor * values
 
     def mean(self, network: str, method: str, name: str) -> float:
         values = self.get(network, method, name)

@@ -16,6 +16,7 @@ from jaxcam import METHODS, metrics
 from jaxcam.demo._figure import draw
 from jaxcam.demo._network import LAYER, load, prepare
 from jaxcam.demo._scenes import scenes
+from jaxcam.metrics._registry import TABLE
 from jaxcam.probes._flops import flops
 
 RESULTS = Path(__file__).parent / "results"
@@ -74,8 +75,7 @@ def measured(probe, images, targets, boxes, maps) -> dict[str, float]:
         "pointing_game": metrics.pointing_game(maps, boxes, tolerance=0),
         "energy_pointing_game": metrics.energy_pointing_game(maps, boxes),
     }
-    percent = {"average_drop", "average_increase"}
-    return {name: float(np.mean(value)) * (1 if name in percent else 100) for name, value in values.items()}
+    return {name: TABLE[name].factor * float(np.mean(value)) for name, value in values.items()}
 
 
 def table(rows: dict[str, dict[str, float]], count: int, digits: int):

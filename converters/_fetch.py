@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcam.models._published import PUBLISHED, entry
+from jaxcam.models._published import PUBLISHED, entry, folder_of
 from jaxcam.models._registry import find
 
 from ._download import download, is_verified
@@ -14,8 +14,6 @@ from ._mistakes import check_path
 from ._read import spelled
 from ._timm import ENTRIES, hub_file
 
-_TORCHVISION = "https://download.pytorch.org/models"
-_CIFAR = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models"
 _HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)")
 _ENTRY = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -60,23 +58,25 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
     """
     find(name)
     check_path("fetch", weights)
-    path, text = Path(weights), spelled(weights)
+    path, text, files = Path(weights), spelled(weights), PUBLISHED[name].files
     if path.exists():
         return Checkpoint(path, entry_of(name, path))
     if found := _HUB.fullmatch(text):
         tagged = ENTRIES.get(found[1].rpartition(".")[2])
-        return Checkpoint(hub_file(found[1]), tagged if tagged in PUBLISHED[name] else None)
+        return Checkpoint(hub_file(found[1]), tagged if tagged in files else None)
     if text.startswith("hf:"):
         raise ValueError(f"a repository on the Hub is given as hf://OWNER/NAME, got {text!r}")
     if not _ENTRY.fullmatch(text):
-        if text.upper() in ("DEFAULT", *PUBLISHED[name]):
+        if text.upper() in ("DEFAULT", *files):
             raise ValueError(f"no file {text!r}; the published checkpoint is called {text.upper()!r}")
         return Checkpoint(path, None)
     chosen = entry(name, text)
-    return Checkpoint(_published(name, PUBLISHED[name][chosen], url), chosen)
+    return Checkpoint(
+        _published(files[chosen], url or os.environ.get("JAXCAM_WEIGHTS_URL") or folder_of(chosen)), chosen
+    )
 
 
-def _published(name: str, file: str, url: str | None) -> Path:
+def _published(file: str, base: str) -> Path:
     target = _folder("JAXCAM_CACHE", "jaxcam") / "weights" / file
     sha256 = file.rpartition("-")[2].partition(".")[0]
     others = []
@@ -85,8 +85,6 @@ def _published(name: str, file: str, url: str | None) -> Path:
             return path
         if path.is_file():
             others.append(str(path))
-    publisher = _CIFAR if name.startswith("cifar_") else _TORCHVISION
-    base = url or os.environ.get("JAXCAM_WEIGHTS_URL") or publisher
     if not base.startswith(("http://", "https://")):
         raise ValueError(f"checkpoints are downloaded over http or https, got {base!r}")
     source = f"{base.rstrip('/')}/{file}"

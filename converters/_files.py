@@ -11,14 +11,11 @@ from flax import nnx
 from ._convert import Shardings, from_torch, to_torch
 from ._fetch import fetch
 from ._fit import fit, image_size, shapes, weights
+from ._formats import writer
 from ._metadata import describe, metadata
 from ._mistakes import check_model, check_path
-from ._npz import write_npz
-from ._orbax import MARK, write_orbax
+from ._orbax import MARK
 from ._read import read
-from ._safetensors import write_safetensors
-
-_WRITERS = {".npz": write_npz, ".safetensors": write_safetensors, "": write_orbax, ".orbax": write_orbax}
 
 
 def load(
@@ -111,10 +108,7 @@ def save(
     check_model("save", model)
     check_path("save", path)
     path = Path(path)
-    if path.suffix not in _WRITERS:
-        raise ValueError(
-            f"no format for {path.suffix!r}: save to .npz, .safetensors or a folder without ending"
-        )
+    write = writer(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; overwrite=True replaces it")
     if path.is_dir() and not (path / MARK).is_file():
@@ -123,7 +117,7 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        _WRITERS[path.suffix](scratch / path.name, to_torch(model), described)
+        write(scratch / path.name, to_torch(model), described)
         if path.exists() and (
             path.is_dir() or (scratch / path.name).is_dir()
         ):  # only files replace each other

@@ -7,12 +7,9 @@ from typing import Any
 
 from jaxcam.models._published import PUBLISHED
 
+from ._formats import format_of
 from ._mistakes import check_path
-from ._orbax import orbax_metadata, read_orbax
-from ._read import reader, told
-from ._safetensors import read_safetensors, safetensors_metadata
-
-_KEPT = {read_orbax: orbax_metadata, read_safetensors: safetensors_metadata}
+from ._read import told
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -30,7 +27,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     check_path("metadata", path)
     path = Path(path)
     with told(path):
-        kept = _KEPT.get(reader(path))
+        kept = format_of(path).metadata
         return {} if kept is None else kept(path)
 
 
@@ -54,7 +51,7 @@ def entry_of(name: str, path: Path) -> str | None:
 
     A published file is known by its name, a converted one by its metadata. None too of what `read` cannot read.
     """
-    entries = PUBLISHED.get(name, {})
+    entries = PUBLISHED[name].files if name in PUBLISHED else {}
     if (entry := next((each for each, file in entries.items() if file == path.name), None)) is not None:
         return entry
     try:

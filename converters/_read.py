@@ -1,26 +1,18 @@
-"""A checkpoint file of any known format -> names and arrays. The content decides, not the file's name."""
+"""A checkpoint file of any known format -> names and arrays."""
 
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 
-from ._archive import archive
 from ._damage import Damaged, largest, short
-from ._legacy import MAGIC, read_legacy
+from ._formats import format_of
 from ._mistakes import check_path
 from ._names import state_dict
-from ._npz import read_npz
-from ._orbax import read_orbax
-from ._safetensors import read_safetensors
-from ._zip import read_zip
-
-_KNOWN = "torch's .pth, .pt, .th and .bin, .safetensors, .npz and orbax folders"
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -45,7 +37,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     check_path("read", path)
     path = Path(path)
     with told(path):
-        found = state_dict(reader(path)(path))
+        found = state_dict(format_of(path).read(path))
         total = sum(value.nbytes for value in found.values())
         if total > largest(size := _size(path)):
             raise ValueError(f"refused: its arrays would take {total} bytes, and it has {size}")
@@ -81,39 +73,3 @@ def spelled(path: str | os.PathLike[str]) -> str:
 def _size(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(each.stat().st_size for each in files if each.is_file())
-
-
-def reader(path: Path) -> Callable[[Path], Any]:
-    """The function that reads the format of `path`."""
-    if path.is_dir():
-        return read_orbax
-    head = b""
-    if path.stat().st_size:  # what says 0 and still has bytes is made up by the system, perhaps without end
-        with path.open("rb") as file:
-            head = file.read(64)
-    if head.startswith(b"PK"):
-        with archive(path) as file:
-            names = file.names
-        if {"meta.json", "program.bin"} <= set(names):
-            raise ValueError(
-                "not a checkpoint, but an explainer that jaxcam.export wrote: jaxcam.restore opens it; here goes the "
-                "checkpoint that it was made from"
-            )
-        return read_npz if names and all(name.endswith(".npy") for name in names) else read_zip
-    if MAGIC in head:
-        return read_legacy
-    if head[8:9] == b"{":
-        return read_safetensors
-    raise ValueError(f"not a checkpoint: {_described(head)}. Read are {_KNOWN}")
-
-
-def _described(head: bytes) -> str:
-    if not head:
-        return "the file is empty"
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "the file is a web page, perhaps the download's error page"
-    if head.startswith(b"version https://git-lfs"):
-        return "the file is a Git LFS pointer to the real one (git lfs pull fetches it)"
-    if head.startswith(b"\x80"):
-        return "the file is a pickle that torch.save did not write; pickles can run code and are not opened"
-    return f"the file starts with {head[:16]!r}"

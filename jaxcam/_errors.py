@@ -57,6 +57,12 @@ def choose(kind: str, name: str, known: Any, *, show: int = 12) -> Any:
     return known[name] if isinstance(known, dict) else name
 
 
+def listed(names: Iterable[str], *, last: str = "or") -> str:
+    """`a, b or c`"""
+    *others, final = names
+    return f"{', '.join(others)} {last} {final}" if others else final
+
+
 def called_twice(who: str) -> str:
     return (
         f"{who} is called more than once for one image, so it has no single activation: probe a layer that is called "

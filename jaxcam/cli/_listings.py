@@ -13,7 +13,7 @@ from .._errors import unknown
 from .._terminal import console, table
 from ..methods import METHODS
 from ..methods._costs import COSTS
-from ..models._parameters import PARAMETERS
+from ..models._published import PUBLISHED
 
 
 def methods() -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def models(pattern: str = "") -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "parameters": PARAMETERS[name],
+            "parameters": PUBLISHED[name].parameters,
             "layer": _models.default_layer(name),
             "size": _models.preprocess(name).size,
         }

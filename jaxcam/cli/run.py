@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .._errors import listed
+from ..metrics._registry import NEED_NOTHING
 from . import _options as options
 from ._once import Once
 from ._options import FOLDER_OR_FILE, Mistake, take, told
@@ -66,8 +68,7 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     "metrics",
     multiple=True,
     metavar="NAME",
-    help="Also keep a metric of each map: average_drop, average_increase, average_gain, insertion, deletion or "
-    "complexity. May be repeated.",
+    help=f"Also keep a metric of each map: {listed(NEED_NOTHING)}. May be repeated.",
 )
 @options.fit(True, True)
 @options.dtype

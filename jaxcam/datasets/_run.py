@@ -34,6 +34,7 @@ from .store._leftovers import belongs, sweep
 from .store._resume import open_or_create
 from .store._store import Store
 from .store._verify import find
+from .store._writer import Writer
 
 
 def run(
@@ -135,12 +136,13 @@ def run(
     more["classes"] = None if names is None else list(names.names)
     attributes = describe(plan, request, options, source, preprocess, crop=crop, more=more)
     labels.check(source)
-    store = open_or_create(str(out), columns, attributes, batch=request.batch, wait=process > 0)
+    writer = open_or_create(str(out), columns, attributes, batch=request.batch, wait=process > 0)
+    store = writer.store
 
     with pulse(store.kv, store.location, process, processes):
         # What is left of this process's share, after a look at what is there.
         mine = range(process, store.batches, processes)
-        remarks = notes(store.attributes, attributes) + _left_out(source) + _mend(store, mine)
+        remarks = notes(store.attributes, attributes) + _left_out(source) + _mend(writer, mine)
         done = store.done()
         left = [number for number in mine if number not in done]
         remarks += check_unchanged(store, source, [number for number in mine if number in done])
@@ -161,9 +163,9 @@ def run(
                 if strict and meter.failed:
                     raise BadRecord(f"{meter.failed} records of {store.location!r} have failed before")
                 if left:
-                    _explain(task, store, left, meter, stop)
+                    _explain(task, writer, left, meter, stop)
                 if left and not meter.left:
-                    store.check_complete(mine)
+                    writer.check_complete(mine)
             except Exception as error:
                 meter.tell("error", reason=str(error), **meter.now())
                 raise
@@ -195,7 +197,7 @@ class _Task(NamedTuple):
     strict: bool
 
 
-def _explain(task: _Task, store: Store, left: Sequence[int], meter: Meter, stop: Stop) -> None:
+def _explain(task: _Task, writer: Writer, left: Sequence[int], meter: Meter, stop: Stop) -> None:
     """Compiles the program, and computes and writes the batches that are `left`."""
     program = Program(task.plan, task.request, task.devices)
     meter.tell("compiled", seconds=round(meter.clock.seconds, 3))
@@ -210,15 +212,15 @@ def _explain(task: _Task, store: Store, left: Sequence[int], meter: Meter, stop:
         ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
     )
     reporting = {"report": meter.written, "clock": meter.clock, "strict": task.strict}
-    Loop(store, task.columns, program, task.labels, **reporting).run(batches, stop)
+    Loop(writer, task.columns, program, task.labels, **reporting).run(batches, stop)
 
 
-def _mend(store: Store, mine: range) -> list[str]:
+def _mend(writer: Writer, mine: range) -> list[str]:
     """Batches with a damaged or missing chunk are no longer done; says which."""
-    done = store.done()
-    damaged = find(store, [number for number in mine if number in done])
+    done = writer.store.done()
+    damaged = find(writer.store, [number for number in mine if number in done])
     for number in {each.batch for each in damaged}:
-        store.forget(number)
+        writer.forget(number)
     return [f"{each}: the batch is made again" for each in damaged]
 
 

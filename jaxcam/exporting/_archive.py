@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import foreign
+from ..files._members import META, PROGRAM, WEIGHTS
 
 FORMAT, VERSION = "jaxcam explainer", 1
-_META, _PROGRAM, _WEIGHTS = "meta.json", "program.bin", "weights.safetensors"
 _LONGEST_META = 64 << 20  # bytes: names of weights and classes
 _TYPES = {"method": str, "layer": str, "image": list, "dtype": str, "maps": list, "platforms": list}
 _TYPES |= {"classes": int | None, "weights": dict, "about": dict}
@@ -44,9 +44,9 @@ def write_archive(path: Path, archive: Archive) -> None:
     meta = json.dumps(heading | dict(archive.metadata), indent=1, allow_nan=False)
     arrays = {name: np.ascontiguousarray(leaf).reshape(leaf.shape) for name, leaf in archive.weights.items()}
     with whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as folder:
-        folder.writestr(_META, meta)
-        folder.writestr(_PROGRAM, archive.program)
-        folder.writestr(_WEIGHTS, save(arrays))
+        folder.writestr(META, meta)
+        folder.writestr(PROGRAM, archive.program)
+        folder.writestr(WEIGHTS, save(arrays))
 
 
 def read_archive(path: Path) -> Archive:
@@ -66,11 +66,11 @@ def read_archive(path: Path) -> Archive:
         reason = f"is damaged: {error}" if whole_file else "was not written by jaxcam.export, or is cut short"
         raise ValueError(f"{path} {reason}") from error
     with foreign(f"{path} is damaged"):
-        metadata = json.loads(parts[_META])
+        metadata = json.loads(parts[META])
     _check(path, metadata)
     types = metadata.pop("weights")
     with foreign(f"{path} is damaged"):
-        arrays = dict(deserialize(parts[_WEIGHTS]))
+        arrays = dict(deserialize(parts[WEIGHTS]))
     if lost := [name for name in types if name not in arrays]:
         raise ValueError(f"{path} is damaged: {lost[0]!r} is not among its weights")
     with foreign(f"{path} is damaged"):
@@ -79,15 +79,15 @@ def read_archive(path: Path) -> Archive:
             name: np.frombuffer(arrays[name]["data"], jnp.dtype(dtype)).reshape(arrays[name]["shape"])
             for name, dtype in types.items()
         }
-    return Archive(parts[_PROGRAM], weights, metadata)
+    return Archive(parts[PROGRAM], weights, metadata)
 
 
 def _parts(path: Path, folder: zipfile.ZipFile) -> dict[str, bytes]:
     """The parts, which are stored as they are: what they take is bounded by the file."""
-    if _META not in folder.namelist():
-        raise ValueError(f"{path} was not written by jaxcam.export: it holds no {_META}")
+    if META not in folder.namelist():
+        raise ValueError(f"{path} was not written by jaxcam.export: it holds no {META}")
     with foreign(f"{path} is damaged"):
-        parts = {name: folder.getinfo(name) for name in (_META, _PROGRAM, _WEIGHTS)}
+        parts = {name: folder.getinfo(name) for name in (META, PROGRAM, WEIGHTS)}
     sizes = [each.file_size for each in parts.values()]
     if any(each.compress_type != zipfile.ZIP_STORED for each in parts.values()):
         raise ValueError(f"{path} was not written by jaxcam.export: its parts are compressed")
@@ -100,7 +100,7 @@ def _parts(path: Path, folder: zipfile.ZipFile) -> dict[str, bytes]:
 def _check(path: Path, metadata: Any) -> None:
     """Raises ValueError for metadata that `jaxcam.export` does not write, or a later one does."""
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} was not written by jaxcam.export: its {_META} is of another format")
+        raise ValueError(f"{path} was not written by jaxcam.export: its {META} is of another format")
     if not isinstance(metadata.get("version"), int):
         raise ValueError(f"{path} is damaged: its version is {metadata.get('version')!r}")
     if metadata["version"] > VERSION:

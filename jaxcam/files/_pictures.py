@@ -14,11 +14,7 @@ from jaxtyping import Float, UInt8
 
 from ..models._preprocess import Preprocess
 from ._decode import Unreadable, decode_file
-
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
-    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm"),
-)
+from ._walk import pictures_below
 
 
 class Found(NamedTuple):
@@ -46,9 +42,8 @@ class Failure(NamedTuple):
 def find(arguments: Iterable[Path], *, out: Path) -> list[Found]:
     """The pictures that the arguments name: files as they are, folders with all that is below them.
 
-    A folder is walked in sorted order; hidden files, files without a picture's ending and the output folder
-    are left out, and no link to a folder is followed. A picture that is named twice is taken once. A file
-    that does not exist is kept: reading it fails, and says so.
+    A folder is walked as `pictures_below` says, without the output folder. A picture that is named twice is taken
+    once. A file that does not exist is kept: reading it fails, and says so.
 
     Raises:
         ValueError: a folder without pictures, a picture inside the output folder, or nothing that exists.
@@ -56,13 +51,11 @@ def find(arguments: Iterable[Path], *, out: Path) -> list[Found]:
     """
     found: dict[str, Found] = {}
     for argument in arguments:
-        inside = _walk(argument, out.resolve()) if argument.is_dir() else [argument]
-        if not inside:
-            raise ValueError(f"no picture in the folder {str(argument)!r}: looked for {', '.join(SUFFIXES)}")
         root = argument if argument.is_dir() else argument.parent
-        for path in inside:
-            stem = path.relative_to(root).with_suffix("").as_posix()
-            found.setdefault(os.path.abspath(path), Found(path, stem))
+        below = pictures_below(root, without=out)[0] if argument.is_dir() else [argument.name]
+        for name in below:
+            path = root / name if argument.is_dir() else argument
+            found.setdefault(os.path.abspath(path), Found(path, Path(name).with_suffix("").as_posix()))
     paths = [each.path for each in found.values()]
     if not any(path.exists() for path in paths):
         raise ValueError(missing(paths[0]))
@@ -71,24 +64,6 @@ def find(arguments: Iterable[Path], *, out: Path) -> list[Found]:
             raise ValueError(f"the output folder {str(out)!r} holds a picture to explain: {path.name!r}")
     stems = _distinct(each.stem for each in found.values())
     return [Found(path, stem) for path, stem in zip(paths, stems, strict=True)]
-
-
-def _walk(folder: Path, out: Path) -> list[Path]:
-    def refuse(error: OSError):
-        raise error
-
-    pictures = []
-    for here, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(
-            each for each in folders if not each.startswith(".") and Path(here, each).resolve() != out
-        )
-        pictures += [Path(here, each) for each in sorted(files) if named_as_picture(each)]
-    return pictures
-
-
-def named_as_picture(name: str) -> bool:
-    """Whether a file's name is a picture's: not hidden, and with one of the endings."""
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def _distinct(stems: Iterable[str]) -> Iterator[str]:

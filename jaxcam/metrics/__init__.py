@@ -2,40 +2,10 @@
 
 Every metric returns one value an image, `(B,)`; the mean over images is what papers print. Report a map of ones, a
 random one and a centred Gaussian (`floors`) beside every method: the map of ones has no drop at all.
+
+The public names are those of `__init__.pyi`; they load when they are first used.
 """
 
-from ._adcc import adcc, coherency, complexity
-from ._boxes import rescale_boxes
-from ._drop import average_drop, average_gain, average_increase
-from ._evaluate import METRICS, evaluate
-from ._floors import centred_maps, floors, random_maps, uniform_maps
-from ._imputation import impute
-from ._insertion import deletion, deletion_curve, insertion, insertion_curve
-from ._pointing import energy_pointing_game, mean_over_classes, pointing_game
-from ._road import road, road_curves
+import lazy_loader
 
-__all__ = [
-    "METRICS",
-    "adcc",
-    "average_drop",
-    "average_gain",
-    "average_increase",
-    "centred_maps",
-    "coherency",
-    "complexity",
-    "deletion",
-    "deletion_curve",
-    "energy_pointing_game",
-    "evaluate",
-    "floors",
-    "impute",
-    "insertion",
-    "insertion_curve",
-    "mean_over_classes",
-    "pointing_game",
-    "random_maps",
-    "rescale_boxes",
-    "road",
-    "road_curves",
-    "uniform_maps",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,30 +13,9 @@ from ._drop import drops
 from ._imputation import ITERATIONS
 from ._inputs import check, check_count
 from ._insertion import STEPS, deletions, insertions
-from ._pointing import energy_pointing_game, pointing_game
+from ._pointing import TOLERANCE, energy_pointing_game, pointing_game
+from ._registry import METRICS, NEED_NOTHING, TABLE
 from ._road import NOISE, PERCENTILES, road_options, roads
-
-METRICS = {
-    "average_drop": "lower",
-    "average_increase": "higher",
-    "average_gain": "higher",
-    "insertion": "higher",
-    "deletion": "lower",
-    "road": "higher",
-    "road_morf": "lower",
-    "road_lerf": "higher",
-    "complexity": "lower",
-    "coherency": "higher",
-    "adcc": "higher",
-    "pointing_game": "higher",
-    "energy_pointing_game": "higher",
-}
-"""What `evaluate` can measure, and which way is better."""
-
-_DROPS = ("average_drop", "average_increase", "average_gain")
-_ROADS = ("road", "road_morf", "road_lerf")
-_AGAIN = ("coherency", "adcc")
-_BOXES = ("pointing_game", "energy_pointing_game")
 
 
 def evaluate(
@@ -45,14 +24,14 @@ def evaluate(
     targets: Any,
     maps: Any,
     *,
-    metrics: Any = (*_DROPS, "insertion", "deletion", "complexity"),
+    metrics: Any = NEED_NOTHING,
     steps: int = STEPS,
     key: Any = None,
     percentiles: Any = PERCENTILES,
     noise: float | int = NOISE,
     iterations: int = ITERATIONS,
     boxes: Any = None,
-    tolerance: float | int = 15,
+    tolerance: float | int = TOLERANCE,
     method: Callable | str | None = None,
     options: Mapping[str, Any] | None = None,
     chunk: int | None = None,
@@ -80,18 +59,19 @@ def evaluate(
     """
     _check_names(metrics, key=key, boxes=boxes, method=method)
     images, targets, maps = check(probe, images, targets, maps)
+    work = {each for name in metrics for each in TABLE[name].work}
     families = []
-    if set(metrics) & {*_DROPS, "adcc"}:
+    if "drop" in work:
         families.append((drops, ()))
     for name, family in (("insertion", insertions), ("deletion", deletions)):
-        if name in metrics:
+        if name in work:
             families.append((family, (("steps", check_count("steps", steps)),)))
-    if set(metrics) & set(_ROADS):
+    if "road" in work:
         families.append((roads, road_options(percentiles, noise, iterations)))
     results = {}
-    if families or set(metrics) & set(_AGAIN):
+    if work:
         results = measure(probe, images, targets, maps, *families, key=key, chunk=chunk)
-    if set(metrics) & set(_AGAIN):
+    if "again" in work:
         drop = results.get("average_drop", results["confidence"])
         results |= combine(probe, images, results["target"], maps, drop, method, options or {})
     if "complexity" in metrics:
@@ -109,7 +89,6 @@ def _check_names(metrics, **given):
     for name in metrics:
         if name not in METRICS:
             raise ValueError(unknown("metric", name, METRICS, show=99))
-        need = {_ROADS: "key", _BOXES: "boxes", _AGAIN: "method"}
-        for names, argument in need.items():
-            if name in names and given[argument] is None:
-                raise ValueError(f"{name} needs {argument}=")
+        need = TABLE[name].needs
+        if need is not None and given[need] is None:
+            raise ValueError(f"{name} needs {need}=")

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 from .._display import normalise, resize
 from ._inputs import check_count
 
+FLOORS = ("random", "centre", "ones")  # their names, in the order in which tables show them
+
 
 def random_maps(count: int, size: tuple[int, int], *, key: Any, cells: int = 7) -> Float[Array, "B H W"]:
     """Random maps: `N(up(u))`, u uniform on `cells x cells`, as blurred as a map of a real layer is.
@@ -75,11 +77,8 @@ def floors(count: int, size: tuple[int, int], *, key: Any) -> dict[str, Float[Ar
         size: `(H, W)` in pixels.
         key: of jax.random, for the random ones.
     """
-    return {
-        "random": random_maps(count, size, key=key),
-        "centre": centred_maps(count, size),
-        "ones": uniform_maps(count, size),
-    }
+    maps = random_maps(count, size, key=key), centred_maps(count, size), uniform_maps(count, size)
+    return dict(zip(FLOORS, maps, strict=True))
 
 
 def _size(size: Any) -> tuple[int, int]:

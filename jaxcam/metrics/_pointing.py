@@ -11,8 +11,10 @@ from jaxtyping import Array, Float
 from ._boxes import pack
 from ._inputs import check_maps
 
+TOLERANCE = 15  # pixels, as published for pictures of 224
 
-def pointing_game(maps: Any, boxes: Any, *, tolerance: float | int = 15) -> Float[Array, "B"]:
+
+def pointing_game(maps: Any, boxes: Any, *, tolerance: float | int = TOLERANCE) -> Float[Array, "B"]:
     """Pointing Game: `[d = 0 or d < tolerance]`, d the distance from the map's maximum to the nearest object pixel.
 
     Args:

@@ -73,6 +73,9 @@ class Preprocess:
 IMAGENET = Preprocess(resize=256, size=224)
 # torchvision's later recipe trains on smaller crops and is tested closer up.
 RESIZE_232 = Preprocess(resize=232, size=224)
+# SWAG: pretrained on hashtags, then either given a linear head or fine-tuned as a whole on larger pictures.
+SWAG_LINEAR = Preprocess(resize=224, size=224, interpolation=BICUBIC)
+SWAG_E2E = Preprocess(resize=384, size=384, interpolation=BICUBIC)
 # The CIFAR checkpoints were trained with ImageNet's mean and deviation.
 CIFAR = Preprocess(resize=32, size=32)
 

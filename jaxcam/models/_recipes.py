@@ -1,24 +1,20 @@
 """How the published checkpoints want pictures, where that differs from one checkpoint of a network to the next."""
 
-from ._preprocess import BICUBIC, RESIZE_232, Preprocess
+from dataclasses import replace
+
+from ._preprocess import RESIZE_232, SWAG_E2E, SWAG_LINEAR, Preprocess
 from ._published import entry
 from ._registry import find
 
-
-def _square(size: int) -> Preprocess:
-    return Preprocess(resize=size, size=size, interpolation=BICUBIC)
-
-
-# SWAG: pretrained on hashtags, then either fine-tuned as a whole on larger pictures or given a linear head.
 _RECIPES = {
     "IMAGENET1K_V2": RESIZE_232,
-    "IMAGENET1K_SWAG_LINEAR_V1": _square(224),
-    "IMAGENET1K_SWAG_E2E_V1": _square(384),
+    "IMAGENET1K_SWAG_LINEAR_V1": SWAG_LINEAR,
+    "IMAGENET1K_SWAG_E2E_V1": SWAG_E2E,
 }
 _OF_ONE = {
     ("efficientnet_b1", "IMAGENET1K_V2"): Preprocess(resize=255, size=240),
-    ("vit_l_16", "IMAGENET1K_SWAG_E2E_V1"): _square(512),
-    ("vit_h_14", "IMAGENET1K_SWAG_E2E_V1"): _square(518),
+    ("vit_l_16", "IMAGENET1K_SWAG_E2E_V1"): replace(SWAG_E2E, resize=512, size=512),
+    ("vit_h_14", "IMAGENET1K_SWAG_E2E_V1"): replace(SWAG_E2E, resize=518, size=518),
 }
 
 

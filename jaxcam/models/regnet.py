@@ -5,7 +5,7 @@ from flax import nnx
 from ._architecture import Architecture
 from ._layers import ConvNormActivation, Linear, NamedSequential, Relu
 from ._pool import AdaptiveAvgPool
-from ._preprocess import BICUBIC, IMAGENET, Preprocess
+from ._preprocess import IMAGENET, SWAG_E2E
 from ._squeeze_excitation import SqueezeExcitation
 
 # Blocks and widths of the four stages, and channels in a group of the 3x3 convolution: what the paper's rule
@@ -102,8 +102,6 @@ class RegNet(nnx.Module):
 
 def _architecture(size: str) -> Architecture:
     depths, widths, group_width = SIZES[size]
-    # The largest has no checkpoint trained on ImageNet alone: it was fine-tuned on it, with larger pictures.
-    large = Preprocess(resize=384, size=384, interpolation=BICUBIC)
     return Architecture(
         model=RegNet,
         options={
@@ -113,7 +111,8 @@ def _architecture(size: str) -> Architecture:
             "squeeze": size.startswith("y"),
         },
         layer="trunk_output",
-        preprocess=large if size == "y_128gf" else IMAGENET,
+        # The largest has no checkpoint trained on ImageNet alone: it was fine-tuned on it, with larger pictures.
+        preprocess=SWAG_E2E if size == "y_128gf" else IMAGENET,
     )
 
 

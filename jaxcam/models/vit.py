@@ -12,7 +12,7 @@ from ._architecture import Architecture
 from ._attention import TABLE_INIT, Mlp, attend, split_heads
 from ._conv import Conv, check_map
 from ._layers import LayerNorm, Linear, NamedSequential, dropout
-from ._preprocess import BICUBIC, IMAGENET, Preprocess
+from ._preprocess import IMAGENET, SWAG_LINEAR, Preprocess
 
 
 class SelfAttention(nnx.Module):
@@ -130,5 +130,5 @@ ARCHITECTURES = {
     "vit_b_32": _architecture(32, 12, 768, 12),
     "vit_l_16": _architecture(16, 24, 1024, 16, Preprocess(resize=242, size=224)),
     "vit_l_32": _architecture(32, 24, 1024, 16),
-    "vit_h_14": _architecture(14, 32, 1280, 16, Preprocess(resize=224, size=224, interpolation=BICUBIC)),
+    "vit_h_14": _architecture(14, 32, 1280, 16, SWAG_LINEAR),
 }

@@ -96,7 +96,7 @@ def test_pictures_that_are_not_there(explain, tmp_path, folder):
     (tmp_path / "empty" / "notes.txt").write_text("nothing")
     result = explain(folder, tmp_path / "empty")
     assert result.code == 2
-    assert f"no picture in the folder '{tmp_path}/empty': looked for .jpg, " in result.error
+    assert f"no picture below the folder '{tmp_path}/empty': looked for .jpg, " in result.error
     assert explain().code == 2
 
 

@@ -24,7 +24,8 @@ def cached(weights, tmp_path, monkeypatch):
     """MODEL's default entry, in the cache, with a recipe that is not the architecture's own."""
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     file = f"net-{digest[:8]}.pth"
-    monkeypatch.setitem(PUBLISHED, MODEL, {"IMAGENET1K_V2": file, "IMAGENET1K_V1": "net-00000000.pth"})
+    files = {"IMAGENET1K_V2": file, "IMAGENET1K_V1": "net-00000000.pth"}
+    monkeypatch.setitem(PUBLISHED, MODEL, PUBLISHED[MODEL]._replace(files=files))
     monkeypatch.setitem(_recipes._OF_ONE, (MODEL, "IMAGENET1K_V2"), Preprocess(resize=44, size=32))
     monkeypatch.setenv("JAXCAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))

@@ -20,9 +20,10 @@ from jaxcam.cli.evaluate import _job as _evaluate_pictures
 from jaxcam.cli.evaluate import _measure as _evaluation
 from jaxcam.cli.evaluate._cases import plan
 from jaxcam.cli.evaluate._models import forwards_of
-from jaxcam.cli.evaluate._summary import SHOWN, Line
+from jaxcam.cli.evaluate._summary import Line
 from jaxcam.cli.evaluate._table import _show
 from jaxcam.files._labels import CIFAR10, Labels
+from jaxcam.metrics._registry import TABLE
 
 MODEL = "cifar_resnet20"
 BOXES = {"a": [[4, 4, 30, 20]], "b": [[0, 0, 48, 40]], "c": [[1, 2, 9, 9], [30, 20, 47.5, 40]]}
@@ -71,7 +72,7 @@ def three(folder):
 
 
 def test_every_metric_has_a_column():
-    assert set(SHOWN) == {*metrics.METRICS, "insertion_minus_deletion"}
+    assert set(TABLE) == {*metrics.METRICS, "insertion_minus_deletion"}
 
 
 def number(text):
@@ -253,7 +254,7 @@ def test_each_picture_its_own_class(folder, boxes, tmp_path):
         ("t.csv", "a.png,3\na.png,3\n", "has two rows for 'a.png'"),
         ("t.json", '{"a.png": 1.5}', "a.png: a class is a number or a name; got 1.5"),
         ("t.json", '{"a.png": []}', "a.png: its list of classes is empty"),
-        ("t.json", '[{"file": "a.png"}]', "row 1 has no 'class': it has file"),
+        ("t.json", '[{"file": "a.png"}]', "row 1: no key 'target'"),
         ("t.json", "[1]", "is no list of rows"),
     ],
 )
@@ -366,7 +367,7 @@ BAD_BOXES = {
     "no boxes": ([{"file": "a.png"}], "row 1: boxes is a list of [x0, y0, x1, y1], with one at least; got None"),
     "empty": ([{**ROW, "boxes": []}], "with one at least; got []"),
     "three numbers": ([{**ROW, "boxes": [[1, 2, 3]]}], "got [[1, 2, 3]]"),
-    "no file": ([{"boxes": [[1, 1, 9, 9]]}], "row 1 has no 'picture': it has boxes"),
+    "no file": ([{"boxes": [[1, 1, 9, 9]]}], "row 1: no key 'path'"),
     "no list": ({"a.png": [1, 1, 9, 9]}, "is no list of rows, one a picture"),
     "no json": ("[{", "is no JSON: "),
     "class": ([{**ROW, "imagenet": [104]}], "a.png: no class 104: the model has 10 classes"),
@@ -427,7 +428,7 @@ def test_table_says_where_targets_came_from(folder, boxes, tmp_path):
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, width, unchecked):
     monkeypatch.setenv("COLUMNS", str(width))
-    values = dict.fromkeys(SHOWN, -0.9876)
+    values = dict.fromkeys(TABLE, -0.9876)
     costs = dict.fromkeys(METHODS, 33.4) | {"ones": None}
     lines = [Line("m", name, 50, cost, 1234.5, values, {}) for name, cost in costs.items()]
     subject = SimpleNamespace(name="resnet50", layer="layer4", left_out={})
@@ -437,7 +438,7 @@ def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, wi
     assert max(map(len, table)) <= width
     rows = [row.split() for row in table if row.split()[:1] == ["gradcam_elementwise"]]
     assert [cell for row in rows for cell in row[1:]] == [
-        "33.4", *(f"{SHOWN[metric].factor * -0.9876:.1f}" for metric in SHOWN), "1234.5",
+        "33.4", *(f"{TABLE[metric].factor * -0.9876:.1f}" for metric in TABLE), "1234.5",
     ]  # fmt: skip
 
 

@@ -36,7 +36,8 @@ OLD_FILE, NEW_FILE = FILES
 @pytest.fixture(autouse=True)
 def published(monkeypatch, tmp_path):
     """NAME has two entries, and every cache is empty."""
-    monkeypatch.setitem(PUBLISHED, NAME, {"IMAGENET1K_V2": NEW_FILE, "IMAGENET1K_V1": OLD_FILE})
+    files = {"IMAGENET1K_V2": NEW_FILE, "IMAGENET1K_V1": OLD_FILE}
+    monkeypatch.setitem(PUBLISHED, NAME, PUBLISHED[NAME]._replace(files=files))
     monkeypatch.setenv("JAXCAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.delenv("JAXCAM_WEIGHTS_URL", raising=False)
@@ -233,7 +234,7 @@ def test_the_hub_without_its_library(monkeypatch):
 
 
 def test_tags_are_of_entries_that_exist():
-    assert set(_timm.ENTRIES.values()) <= {entry for entries in PUBLISHED.values() for entry in entries}
+    assert set(_timm.ENTRIES.values()) <= {entry for each in PUBLISHED.values() for entry in each.files}
 
 
 @pytest.mark.parametrize("content", [b"", NEW[:-1], OLD])
@@ -266,7 +267,7 @@ def test_a_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
 @pytest.mark.realdata
 def test_a_real_checkpoint(data):
     name = "cifar_resnet56"
-    file = PUBLISHED[name]["CIFAR10"]
+    file = PUBLISHED[name].files["CIFAR10"]
     path = data / "weights" / f"cifar10_{file}"
     with serving({file: path.read_bytes()}) as server:
         found = converters.fetch(name, "DEFAULT", url=server.url)

@@ -12,7 +12,7 @@ from flax import nnx
 
 import converters
 import jaxcam
-from converters import _files
+from converters import _formats
 from converters._fit import shapes
 from jaxcam import models
 from jaxcam.models._registry import TABLE
@@ -142,7 +142,7 @@ def test_a_failed_save_leaves_what_was_there(tmp_path, model, monkeypatch, endin
         path.write_bytes(b"half of it")
         raise OSError("no space left on device")
 
-    monkeypatch.setitem(_files._WRITERS, ending, full_disk)
+    monkeypatch.setitem(_formats.WRITERS, ending, full_disk)
     with pytest.raises(OSError, match="no space left"):
         converters.save(filled(4), path, name=NAME, overwrite=True)
     assert os.listdir(tmp_path) == [path.name]

@@ -8,6 +8,7 @@ import pytest
 from dataset_files import encoded, names, picture, pixels, save
 
 from jaxcam import datasets
+from jaxcam.files._pictures import find
 
 
 def test_a_record_is_the_picture_its_path_and_its_digest(tmp_path):
@@ -103,6 +104,36 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     source = datasets.open(root)
     assert names(source) == ["cat/1.png", "dog/1.png", "dog/2.png"]
     assert [each.label for each in source] == [0, 1, 1]
+
+
+def test_explain_and_run_see_the_same_pictures_in_the_same_order(tmp_path):
+    for name in (
+        "far/3.png",
+        "far/set/1.png",
+        "set/10.png",
+        "set/9.png",
+        "set/dog/2.png",
+        "set/.h/1.png",
+        "set/x.txt",
+    ):
+        save(tmp_path / name)
+    root = tmp_path / "set"
+    (root / "cat").symlink_to(tmp_path / "far")
+    (root / "dog" / "again").symlink_to(root)
+    (root / "dog" / "1.png").symlink_to(tmp_path / "far" / "3.png")
+    there = names(datasets.open(root))
+    assert there == ["9.png", "10.png", "cat/3.png", "cat/set/1.png", "dog/1.png", "dog/2.png"]
+    found = find([root], out=tmp_path / "out")
+    assert [each.path for each in found] == [root / name for name in there]
+    assert [f"{each.stem}.png" for each in found] == there
+
+
+def test_the_output_folder_is_left_out_also_behind_a_link(tmp_path):
+    for name in ("set/1.png", "set/out/1.png", "far/out/1.png", "far/2.png"):
+        save(tmp_path / name)
+    (tmp_path / "set" / "far").symlink_to(tmp_path / "far")
+    for out, stems in (("set/out", ["1", "far/2", "far/out/1"]), ("far/out", ["1", "far/2", "out/1"])):
+        assert [each.stem for each in find([tmp_path / "set"], out=tmp_path / out)] == stems
 
 
 def test_a_folder_with_a_pictures_name_is_a_folder(tmp_path):

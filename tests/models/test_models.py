@@ -12,7 +12,7 @@ from selection import architectures, exhaustive
 
 import converters
 from jaxcam import models
-from jaxcam.models._parameters import PARAMETERS
+from jaxcam.models._published import PUBLISHED
 from jaxcam.models.convnext import Block
 
 LAYERS = {
@@ -106,13 +106,15 @@ def output(model, shape=(1, 224, 224, 3), dtype=jnp.float32):
 
 
 def test_names():
-    assert models.names() == tuple(PARAMETERS)
+    assert models.names() == tuple(PUBLISHED)
 
 
-@pytest.mark.parametrize("name", architectures(PARAMETERS))
+@pytest.mark.parametrize("name", architectures(PUBLISHED))
 def test_counts_and_default_layer(name):
     model = abstract(name)
-    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PARAMETERS[name]
+    assert (
+        sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PUBLISHED[name].parameters
+    )
     assert not jax.tree.leaves(nnx.state(model, nnx.RngState))
     layer = models.default_layer(name)
     assert layer in {".".join(map(str, path)) for path, _ in nnx.iter_modules(model)}

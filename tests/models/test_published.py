@@ -6,13 +6,13 @@ import pytest
 from flax import nnx
 
 from jaxcam import models
-from jaxcam.models._published import LEFT_OUT, PUBLISHED
+from jaxcam.models._published import LEFT_OUT, PUBLISHED, folder_of
 from jaxcam.models._recipes import _OF_ONE, _RECIPES
 
 
 def test_every_architecture_has_an_entry_with_a_digest():
     assert list(PUBLISHED) == list(models.names())
-    files = [file for entries in PUBLISHED.values() for file in entries.values()]
+    files = [file for each in PUBLISHED.values() for file in each.files.values()]
     assert len(set(files)) == len(files) > 100
     assert all(re.search(r"-[0-9a-f]{8,10}\.(pth|th)$", file) for file in files)
 
@@ -24,7 +24,7 @@ def test_equals_torchvisions_entries(name):
 
     enum = _torchvision.load().models.get_model_weights(name)
     theirs = {entry.name: entry.url for entry in enum if (name, entry.name) not in LEFT_OUT}
-    ours = {entry: f"https://download.pytorch.org/models/{file}" for entry, file in PUBLISHED[name].items()}
+    ours = {entry: f"{folder_of(entry)}/{file}" for entry, file in PUBLISHED[name].files.items()}
     assert ours == theirs
     assert next(iter(ours)) == enum.DEFAULT.name
     for entry in ("DEFAULT", *ours):
@@ -43,11 +43,18 @@ def test_what_is_left_out_is_torchvisions():
 
 
 def test_no_recipe_is_of_an_unknown_entry():
-    assert all(entry in PUBLISHED[name] for name, entry in _OF_ONE)
-    assert all(any(entry in entries for entries in PUBLISHED.values()) for entry in _RECIPES)
+    assert all(entry in PUBLISHED[name].files for name, entry in _OF_ONE)
+    assert all(any(entry in each.files for each in PUBLISHED.values()) for entry in _RECIPES)
 
 
 def test_the_recipe_is_that_of_the_entry():
+    for name, entry in (
+        ("vit_h_14", "IMAGENET1K_SWAG_LINEAR_V1"),
+        ("regnet_y_128gf", "IMAGENET1K_SWAG_E2E_V1"),
+    ):
+        assert models.preprocess(name, weights=entry) == models.preprocess(
+            name
+        )  # which have no IMAGENET1K_V1
     assert models.preprocess("resnet50", weights="IMAGENET1K_V1") == models.preprocess("resnet50")
     assert models.preprocess("resnet50").resize == 256
     assert models.preprocess("resnet50", weights="DEFAULT").resize == 232

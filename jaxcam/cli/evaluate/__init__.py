@@ -2,6 +2,7 @@
 
 import click
 
+from ...files._fields import PATHS, TARGETS, or_else
 from .. import _options as options
 from .._once import Once
 from .._options import FOLDER_OR_FILE, end, take, told
@@ -33,15 +34,16 @@ from .._options import FOLDER_OR_FILE, end, take, told
     "--target-from",
     metavar="SOURCE",
     help="Each picture's own class: name (its file name begins with a number, or it or its folder names a synset), "
-    "boxes (class in the file of --boxes), or a CSV, TSV or JSON file of pictures and classes.  "
+    "boxes (class in the file of --boxes), or a CSV, TSV or JSON file with columns "
+    f"{PATHS[0]} and {TARGETS[0]}.  "
     "[default: boxes, where they name classes; otherwise top-1]",
 )
 @click.option(
     "--boxes",
     type=FOLDER_OR_FILE,
     metavar="FILE",
-    help="JSON: a list of rows with file, boxes of x0, y0, x1, y1 in its pixels and, if known, class (or target, or "
-    "imagenet): a number, a name or a list of them. Where all rows have a class, it is what is explained.",
+    help=f"JSON: a list of rows with {or_else(PATHS)}, boxes of x0, y0, x1, y1 in its pixels and, if known, "
+    f"{or_else(TARGETS)}: a number, a name or a list of them. Where all rows have a class, it is what is explained.",
 )
 @options.out("Folder for the table and the figure.", required=True)
 @options.overwrite

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ..._errors import foreign
-
-PICTURE, CLASS = ("picture", "file", "image"), ("class", "target", "imagenet")  # a column's or key's name
+from ...files._fields import BOX, BOXES, OBJECTS, PATHS, TARGETS, lacking
 
 
 def read_targets(path: Path) -> dict[str, Any]:
     """Classes by picture, from rows of CSV, TSV or JSON.
 
-    A table has columns `picture` and `class` (or file, image; target), as the index of `jaxcam explain` has, or no
-    heading and those two columns. JSON is a dict from picture to class, or a list of such rows.
+    A table has columns `path` (or file, picture, image) and `target` (or class, imagenet, label), as the index of
+    `jaxcam explain` has, or no heading and those two columns. JSON is a dict from picture to class, or a list of such
+    rows.
 
     Raises:
         ValueError: no such table, or a picture with two rows.
@@ -28,7 +28,7 @@ def read_targets(path: Path) -> dict[str, Any]:
         value = _json(path)
         if isinstance(value, dict):
             return _by_picture(path, list(value.items()))
-        rows = [(_key(path, n, row, PICTURE), _key(path, n, row, CLASS)) for n, row in _numbered(path, value)]
+        rows = [(_key(path, n, row, PATHS), _key(path, n, row, TARGETS)) for n, row in _numbered(path, value)]
     else:
         rows = list(_table(path))
     return _by_picture(path, rows)
@@ -37,8 +37,8 @@ def read_targets(path: Path) -> dict[str, Any]:
 def read_boxes(path: Path) -> dict[str, list[tuple[Any, list]]]:
     """Objects by picture, each `(classes, boxes)`, from JSON: a list of rows.
 
-    A row has `file` and `boxes`, rows of x0, y0, x1, y1 in pixels of the picture, and may have `class` (or `target`, or
-    `imagenet`, as some published files do; the first of these that is there counts): the object's class, or the list
+    A row has `path` (or file, picture, image) and `boxes`, rows of x0, y0, x1, y1 in pixels of the picture, and may
+    have `target` (or class, imagenet, label; the first of these that is there counts): the object's class, or the list
     of those that it may be. A picture with objects of several classes has `objects` instead, each with its `box` and
     classes; objects of the same classes go together, and those whose list is empty are left out.
 
@@ -48,15 +48,15 @@ def read_boxes(path: Path) -> dict[str, list[tuple[Any, list]]]:
     """
     rows = []
     for number, row in _numbered(path, _json(path)):
-        objects = row.get("objects", [row])
+        objects = row.get(OBJECTS, [row])
         if not isinstance(objects, list) or not all(isinstance(each, dict) for each in objects):
             raise ValueError(f"{path}: row {number}: objects is a list of objects; got {objects!r}")
         groups = defaultdict(list)
         for each in objects:
-            classes = next((each[key] for key in CLASS if key in each), None)
-            if "objects" in row and classes in (None, []):
+            classes = next((each[key] for key in TARGETS if key in each), None)
+            if OBJECTS in row and classes in (None, []):
                 continue
-            boxes = [_key(path, number, each, ("box",))] if "objects" in row else each.get("boxes")
+            boxes = [_key(path, number, each, BOX)] if OBJECTS in row else each.get(BOXES[0])
             if not isinstance(boxes, list) or not boxes or not all(map(_is_box, boxes)):
                 raise ValueError(
                     f"{path}: row {number}: boxes is a list of [x0, y0, x1, y1], with one at least; got {boxes!r}"
@@ -65,15 +65,15 @@ def read_boxes(path: Path) -> dict[str, list[tuple[Any, list]]]:
         if not groups:
             raise ValueError(f"{path}: row {number} has no object with a class")
         rows.append(
-            (_key(path, number, row, PICTURE), [(json.loads(key), value) for key, value in groups.items()])
+            (_key(path, number, row, PATHS), [(json.loads(key), value) for key, value in groups.items()])
         )
     return _by_picture(path, rows)
 
 
 def class_keys(path: Path) -> list[str]:
     """The keys by which a file of boxes, which `read_boxes` reads, names classes."""
-    rows = [each for row in _json(path) for each in (row, *row.get("objects", ()))]
-    return [key for key in CLASS if any(key in row for row in rows)]
+    rows = [each for row in _json(path) for each in (row, *row.get(OBJECTS, ()))]
+    return [key for key in TARGETS if any(key in row for row in rows)]
 
 
 def lookup(rows: Mapping[str, Any], pictures: Sequence[Path], path: Path) -> dict[Path, Any]:
@@ -143,7 +143,7 @@ def _json(path: Path) -> Any:
 
 def _numbered(path: Path, value: Any) -> Iterator[tuple[int, dict]]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise ValueError(f'{path} is no list of rows, one a picture: [{{"file": ...}}, ...]')
+        raise ValueError(f'{path} is no list of rows, one a picture: [{{"{PATHS[0]}": ...}}, ...]')
     return enumerate(value, start=1)
 
 
@@ -151,7 +151,7 @@ def _key(path: Path, number: int, row: Mapping[str, Any], names: Sequence[str]) 
     for name in names:
         if name in row:
             return row[name]
-    raise ValueError(f"{path}: row {number} has no {names[0]!r}: it has {', '.join(row) or 'nothing'}")
+    raise ValueError(f"{path}: row {number}: {lacking('key', names, row)}")
 
 
 def _table(path: Path) -> Iterator[tuple[str, str]]:
@@ -164,7 +164,7 @@ def _table(path: Path) -> Iterator[tuple[str, str]]:
         reader = csv.reader(io.StringIO(text), delimiter="\t" if tabs else ",")
         heading, *rows = [row for row in reader if row] or [[]]
     words = [each.strip().lower() for each in heading]
-    columns = [next((words.index(name) for name in names if name in words), -1) for names in (PICTURE, CLASS)]
+    columns = [next((words.index(name) for name in names if name in words), -1) for names in (PATHS, TARGETS)]
     width = len(heading)
     if -1 in columns:
         columns, rows, width = [0, 1], [heading, *rows], 2

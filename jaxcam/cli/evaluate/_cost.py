@@ -1,8 +1,11 @@
 """What an evaluation costs, in forward passes of the model, counted before it begins."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
+from ...metrics._floors import FLOORS
+from ...metrics._registry import TABLE
 from ...metrics._road import PERCENTILES
 
 if TYPE_CHECKING:
@@ -13,14 +16,12 @@ LONG = 1000  # forward passes, from which on it is said what they are
 
 def passes(subject: "Subject", protocol: "Protocol") -> int:
     """Forward passes of one model: those of the maps, and those that measure the maps and the floors."""
-    from ._measure import FLOORS, NEED_METHOD
-
     cases = sum(map(len, subject.cases.values()))
-    chosen = set(protocol.metrics)
-    again = bool(chosen & set(NEED_METHOD))
+    work = {each for name in protocol.metrics for each in TABLE[name].work}
+    again = "again" in work
     maps = sum(forwards * (1 + again) + again for forwards in subject.forwards.values())
     measured = len(subject.forwards) + len(FLOORS) * protocol.floors
-    return round(cases * (maps + measured * _of_a_map(chosen, protocol.steps)))
+    return round(cases * (maps + measured * _of_a_map(work, protocol.steps)))
 
 
 def described(subjects: Sequence["Subject"], protocol: "Protocol") -> str:
@@ -33,11 +34,11 @@ def described(subjects: Sequence["Subject"], protocol: "Protocol") -> str:
     )
 
 
-def _of_a_map(metrics: set[str], steps: int) -> int:
+def _of_a_map(work: AbstractSet[str], steps: int) -> int:
     """The picture itself once, and pictures of which a part is hidden."""
-    masked = any(name.startswith("average") or name == "adcc" for name in metrics)
-    steps_of = sum(steps + 1 for name in ("insertion", "deletion") if name in metrics)
-    road = 2 * len(PERCENTILES) * any(name.startswith("road") for name in metrics)
+    masked = "drop" in work
+    steps_of = (steps + 1) * len(work & {"insertion", "deletion"})
+    road = 2 * len(PERCENTILES) * ("road" in work)
     hidden = masked + steps_of + road
     return hidden + bool(hidden)
 

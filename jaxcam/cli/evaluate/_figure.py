@@ -6,7 +6,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from ._summary import SHOWN, Line, best, value
+from ...metrics._registry import TABLE
+from ._summary import Line, best, value
 
 INK, QUIET, RULE = "#1d2129", "#8b919c", "#e4e6ea"
 BAR, BEST, FLOOR = "#7d9cc0", "#e07b39", "#c9cdd4"
@@ -27,7 +28,7 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence[Line]]) -> None:
     from matplotlib.figure import Figure
 
     metrics = [
-        metric for metric in SHOWN if any(metric in line.means for each in lines.values() for line in each)
+        metric for metric in TABLE if any(metric in line.means for each in lines.values() for line in each)
     ]
     scatter = set(SCATTERED) <= set(metrics)
     heights = [max(HEAD + ROW * len(each) + FOOT, LEAST if scatter else 0) for each in lines.values()]
@@ -65,7 +66,7 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence[Line]]) -> None:
 
 def _bars(axes: Any, lines: Sequence[Line], metric: str, *, named: bool) -> None:
 
-    shown, winners = SHOWN[metric], best(lines, metric)
+    shown, winners = TABLE[metric], best(lines, metric)
     rows = [(y, line) for y, line in enumerate(lines) if metric in line.means]
     means = [shown.factor * line.means[metric] for _, line in rows]
     errors = [shown.factor * line.errors.get(metric, 0) for _, line in rows]
@@ -85,7 +86,7 @@ def _bars(axes: Any, lines: Sequence[Line], metric: str, *, named: bool) -> None
         )  # fmt: skip
     axes.axvline(0, color=QUIET, linewidth=0.6)
     axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.set_title(f"{shown.name} {'↓' if shown.lower else '↑'}", size=7.5, loc="left", pad=5)
+    axes.set_title(f"{shown.title} {shown.arrow}", size=7.5, loc="left", pad=5)
     axes.set_xticks([])
     axes.set_yticks(range(len(lines)), [line.method for line in lines] if named else [""] * len(lines))
     axes.tick_params(length=0, labelsize=7.5)
@@ -97,17 +98,17 @@ def _bars(axes: Any, lines: Sequence[Line], metric: str, *, named: bool) -> None
 def _scatter(axes: Any, lines: Sequence[Line]) -> None:
 
     lines = [line for line in lines if set(SCATTERED) <= set(line.means)]
-    across, along = (SHOWN[metric] for metric in SCATTERED)
-    x, y = (np.array([SHOWN[metric].factor * line.means[metric] for line in lines]) for metric in SCATTERED)
+    across, along = (TABLE[metric] for metric in SCATTERED)
+    x, y = (np.array([TABLE[metric].factor * line.means[metric] for line in lines]) for metric in SCATTERED)
     dx, dy = (
-        np.array([SHOWN[metric].factor * line.errors.get(metric, 0) for line in lines])
+        np.array([TABLE[metric].factor * line.errors.get(metric, 0) for line in lines])
         for metric in SCATTERED
     )
     colours = [_colour(line, False) for line in lines]
     axes.errorbar(x, y, yerr=dy, xerr=dx, fmt="none", ecolor=RULE, elinewidth=0.8, zorder=1)
     axes.scatter(x, y, s=26, c=colours, edgecolors="white", linewidths=0.6, zorder=3)
-    axes.set_xlabel(f"{across.name} ↓, %", size=7.5)
-    axes.set_ylabel(f"{along.name} ↑, %", size=7.5)
+    axes.set_xlabel(f"{across.title} {across.arrow}, %", size=7.5)
+    axes.set_ylabel(f"{along.title} {along.arrow}, %", size=7.5)
     axes.invert_xaxis()
     axes.margins(0.14)
     axes.set_title("up and to the right is better; lines are standard errors", **QUIETLY, loc="left", pad=5)

@@ -17,16 +17,15 @@ from ...files._digests import versions
 from ...files._pictures import Failure, Found, find
 from ...methods import METHODS
 from ...methods._costs import COSTS
-from ...metrics import METRICS
+from ...metrics._registry import METRICS, TABLE
 from ...probes._blank import MapWarning
 from .._arguments import check_folder, parse_options
 from .._background import in_background
 from ._cases import Cases, plan
 from ._cost import described
-from ._measure import NEED_BOXES, TOLERANCE, Job, Protocol, measure
+from ._measure import SHARE, Job, Protocol, measure
 from ._models import Models, names_of, subject_of, wanted_of
 
-BASIC = ("average_drop", "average_increase", "insertion", "deletion", "complexity")
 FAST = tuple(name for name, cost in COSTS.items() if cost.forward == "1")  # one forward pass: the default
 
 
@@ -104,7 +103,7 @@ def prepare(models: Models, material: Material, measures: Measures, *, out: Path
         "options": " ".join(measures.option),
         "metrics": list(metrics),
         "steps": protocol.steps,
-        "tolerance": TOLERANCE if material.boxes else None,
+        "tolerance": SHARE if material.boxes else None,
         "fit": "crop" if protocol.crop else "squeeze",
         "seed": protocol.seed,
         "batch": protocol.batch,
@@ -181,14 +180,12 @@ def _methods(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:
-    groups = {
-        "basic": BASIC + (NEED_BOXES if boxes else ()),
-        "all": tuple(name for name in METRICS if boxes or name not in NEED_BOXES),
-    }
+    possible = [name for name in METRICS if boxes or TABLE[name].needs != "boxes"]
+    groups = {"basic": [name for name in possible if TABLE[name].basic], "all": possible}
     names = [name for each in given or ["basic"] for name in groups.get(each, (each,))]
     for name in names:
         if name not in METRICS:
             raise ValueError(unknown("metric", name, [*METRICS, *groups], show=99))
-        if name in NEED_BOXES and boxes is None:
+        if name not in possible:
             raise ValueError(f"the metric {name} needs boxes: pass --boxes")
     return tuple(name for name in METRICS if name in names)

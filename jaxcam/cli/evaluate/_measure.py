@@ -19,15 +19,15 @@ from ..._explain import explain
 from ...files._labels import Labels
 from ...files._pictures import Failure, Found, Picture, in_groups, read, read_ahead, readable
 from ...metrics import evaluate, floors
+from ...metrics._floors import FLOORS
+from ...metrics._pointing import TOLERANCE
+from ...metrics._registry import TABLE
 from ...models._preprocess import Preprocess
 from ...probes._blank import Blank
 from ...probes._probe import Probe
 from ._cases import Case, Cases
 
-NEED_METHOD = ("coherency", "adcc")  # metrics that make the map again: none of a floor
-NEED_BOXES = ("pointing_game", "energy_pointing_game")
-FLOORS = ("random", "centre", "ones")
-TOLERANCE = 15 / 224  # of the pointing game, as a share of the input's side: the published 15 pixels of 224
+SHARE = TOLERANCE / 224  # the pointing game's tolerance as a share of the input's side, which was 224 pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,8 @@ def _rows(
     options: Mapping[str, Any] | None = None,
     blank: Blank | None = None,
 ) -> list[dict[str, Any]]:
-    metrics = [each for each in protocol.metrics if method is not None or each not in NEED_METHOD]
+    # a floor comes from no method that could make it again
+    metrics = [each for each in protocol.metrics if method is not None or TABLE[each].needs != "method"]
     finite = np.asarray(np.isfinite(maps).all(axis=(1, 2)))
     values = (
         evaluate(
@@ -195,7 +196,7 @@ def _rows(
             steps=protocol.steps,
             key=_keys(jax.random.key(protocol.seed), batch.numbers),
             boxes=batch.boxes,
-            tolerance=TOLERANCE * subject.preprocess.size,
+            tolerance=SHARE * subject.preprocess.size,
             method=method,
             options=options,
         )
@@ -213,8 +214,9 @@ def _rows(
             note := blank.note(maps[place], batch.images[place], batch.targets[place])
         ):
             row["note"] = note
-        if {"insertion", "deletion"} <= row.keys():
-            row["insertion_minus_deletion"] = row["insertion"] - row["deletion"]
+        for metric, each in TABLE.items():
+            if each.difference is not None and row.keys() >= {*each.difference}:
+                row[metric] = row[each.difference[0]] - row[each.difference[1]]
         rows.append({"model": subject.name, "method": name, **facts, **row, **spent})
     return rows
 

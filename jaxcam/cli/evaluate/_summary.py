@@ -7,40 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...metrics import METRICS, mean_over_classes
+from ...metrics import mean_over_classes
+from ...metrics._registry import TABLE
 from ._measure import Subject
-
-
-class Shown(NamedTuple):
-    """How a metric appears in the table and the figure: in percent, whatever its own unit."""
-
-    name: str
-    lower: bool
-    factor: int
-
-
-_NAMES = {
-    "average_drop": "average drop",
-    "average_increase": "average increase",
-    "average_gain": "average gain",
-    "insertion": "insertion",
-    "deletion": "deletion",
-    "insertion_minus_deletion": "insertion − deletion",
-    "road": "ROAD",
-    "road_morf": "ROAD MoRF",
-    "road_lerf": "ROAD LeRF",
-    "complexity": "complexity",
-    "coherency": "coherency",
-    "adcc": "ADCC",
-    "pointing_game": "pointing game",
-    "energy_pointing_game": "energy inside",
-}
-
-
-SHOWN = {
-    metric: Shown(name, METRICS.get(metric) == "lower", 1 if metric.startswith("average") else 100)
-    for metric, name in _NAMES.items()
-}
 
 
 class Line(NamedTuple):
@@ -74,7 +43,7 @@ def summarise(subject: Subject, rows: Sequence[Mapping]) -> list[Line]:
 
 def _line(subject: Subject, name: str, rows: Sequence[Mapping]) -> Line:
     means, errors = {}, {}
-    measured = [metric for metric in SHOWN if metric in rows[0]]
+    measured = [metric for metric in TABLE if metric in rows[0]]
     good = [row for row in rows if all(math.isfinite(row[metric]) for metric in measured)]
     for metric in measured if good else ():
         values = np.asarray([row[metric] for row in good])
@@ -104,12 +73,12 @@ def _line(subject: Subject, name: str, rows: Sequence[Mapping]) -> Line:
 
 def value(line: Line, metric: str) -> str:
     """A mean in percent, as tables and figures print it."""
-    return f"{SHOWN[metric].factor * line.means[metric]:.1f}" if metric in line.means else ""
+    return f"{TABLE[metric].factor * line.means[metric]:.1f}" if metric in line.means else ""
 
 
 def best(lines: Sequence[Line], metric: str) -> set[str]:
     """The methods with the best mean, as it is printed; none where all have it. Floors do not compete."""
     known = [line for line in lines if line.forwards is not None and metric in line.means]
-    order = sorted(known, key=lambda line: line.means[metric], reverse=not SHOWN[metric].lower)
+    order = sorted(known, key=lambda line: line.means[metric], reverse=TABLE[metric].better == "higher")
     found = {line.method for line in known if value(line, metric) == value(order[0], metric)}
     return found if len(found) < len(known) else set()

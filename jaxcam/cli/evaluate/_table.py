@@ -14,9 +14,10 @@ from rich.text import Text
 from ... import _terminal
 from ...files._pictures import Failure
 from ...files._whole import whole
+from ...metrics._registry import TABLE
 from ._figure import draw
 from ._measure import Job, Subject
-from ._summary import SHOWN, Line, best, summarise, value
+from ._summary import Line, best, summarise, value
 
 
 def finish(
@@ -94,9 +95,9 @@ def _tell_blank(subject: Subject, rows: Sequence[Mapping]) -> None:
 def _columns(lines: Sequence[Line]) -> Iterator[tuple[str, list[Text]]]:
     """Title and cells of each column of numbers."""
     yield "forward\npasses", [Text("" if line.forwards is None else f"{line.forwards:.1f}") for line in lines]
-    for metric in (each for each in SHOWN if any(each in line.means for line in lines)):
+    for metric in (each for each in TABLE if any(each in line.means for line in lines)):
         winners = best(lines, metric)
-        title = f"{SHOWN[metric].name.replace(' ', chr(10), 1)} {'↓' if SHOWN[metric].lower else '↑'}"
+        title = f"{TABLE[metric].title.replace(' ', chr(10), 1)} {TABLE[metric].arrow}"
         yield (
             title,
             [Text(value(each, metric), "bold green" if each.method in winners else "") for each in lines],
@@ -117,7 +118,7 @@ def _part(titles: Sequence[str], columns: Sequence[Sequence[Text]], lines: Seque
 def _write(
     job: Job, rows: Sequence[Mapping], lines: Sequence[Line], failures: Sequence[Failure], seconds: float
 ) -> None:
-    measured = [metric for metric in SHOWN if any(metric in row for row in rows)]
+    measured = [metric for metric in TABLE if any(metric in row for row in rows)]
     facts = (
         "model",
         "method",

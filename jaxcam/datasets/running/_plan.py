@@ -15,12 +15,12 @@ from ..._explain import map_of
 from ..._request import Options, Request, bind
 from ..._targets import Top
 from ...files._labels import top_of
+from ...metrics._registry import NEED_NOTHING
 from ...probes._probe import Probe
 from ..store._columns import Column, columns
 
 STORED = ("image", "layer", "raw")
 MAPS_DTYPES = ("float16", "float32")
-METRICS = ("average_drop", "average_increase", "average_gain", "insertion", "deletion", "complexity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Plan:
         targets: the k most likely classes; or classes, the same for every record; or None: each record's own.
         stored: "image" and "layer", maps for display at `size` or the layer's size; "raw", signed ones.
         size: `(H, W)` of the images, and of maps that are stored as "image".
-        metrics: of the maps as they are displayed over the images: some of `METRICS`.
+        metrics: of the maps as they are displayed over the images: some of `NEED_NOTHING`.
 
     Raises ValueError for a word that is none of those listed above.
     """
@@ -47,7 +47,7 @@ class Plan:
         choose("stored", self.stored, STORED)
         choose("maps_dtype", self.maps_dtype, MAPS_DTYPES)
         for name in self.metrics:
-            choose("metric", name, METRICS)
+            choose("metric", name, NEED_NOTHING)
 
     @property
     def count(self) -> int:

@@ -11,13 +11,12 @@ from numpy.lib.npyio import NpzFile
 
 from ..._errors import foreign, unknown
 from ...files._decode import MEMORY
+from ...files._fields import ARRAYS, LABELS
 from ._files import check_file
 from ._items import as_label, is_float, record_of
 from ._record import Guarded, Record
 
-PICTURES = ("images", "pictures", "image", "picture", "x")  # names of arrays in a .npz or a zarr group
 _UNPACKED = 10**9  # bytes that a .npz may take beyond four times its own
-LABELS = ("labels", "targets", "label", "target", "y")
 
 
 class Arrays(Guarded):
@@ -109,9 +108,9 @@ def _load(path: Path, **options: Any) -> Any:
 def pick(arrays: Mapping[str, Any], path: Path) -> tuple[Any, Any]:
     """The pictures among named arrays, by name or as there is no other; and the labels, or None."""
     names = list(arrays)
-    pictures = next((name for name in PICTURES if name in names), names[0] if len(names) == 1 else None)
+    pictures = next((name for name in ARRAYS if name in names), names[0] if len(names) == 1 else None)
     if pictures is None:
-        raise ValueError(f"{path}: {unknown('array', PICTURES[0], names)}; pictures are in one of {PICTURES}")
+        raise ValueError(f"{path}: {unknown('array', ARRAYS[0], names)}; pictures are in one of {ARRAYS}")
     labels = next((name for name in LABELS if name in names), None)
     return arrays[pictures], None if labels is None else arrays[labels]
 

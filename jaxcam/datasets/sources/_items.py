@@ -4,21 +4,16 @@ import hashlib
 import math
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ...files._decode import decode, decode_file, why_unreadable
+from ...files._fields import BOXES, PATH, PICTURE, TARGET, first
 from ...models._preprocess import upright_rgb
 from ._record import Boxes, Record, Unreadable, as_text
-
-# Names of keys and of a manifest's columns, the first in use first.
-PATH = ("path", "file")
-PICTURE = ("picture", "image")
-TARGET = ("target", "class", "label")
-BOXES = ("boxes",)
 
 _CLASSES = 2**31  # a store holds them in 32 bits
 
@@ -54,11 +49,6 @@ def record_of(item: Any, name: str) -> Record:
             f"or 'path'; got {type(given).__name__}{keys}"
         )
     return Record(picture, name, digest, as_label(label), as_boxes(boxes))
-
-
-def first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The value of the first of `names` that the row has; None where it has none of them."""
-    return next((row[name] for name in names if row.get(name) is not None), None)
 
 
 def as_label(value: Any) -> int | None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ...files._decode import decode_file
+from ...files._fields import BOXES, PATHS, TARGET, first
 from ...files._labels import Labels
 from ._classes import number
 from ._files import digest_of_file, size_of, time_of_change
-from ._items import BOXES, TARGET, as_boxes, as_label, first
+from ._items import as_boxes, as_label
 from ._record import Boxes, Guarded, Record, as_text
-from ._tables import PATHS, READERS
+from ._tables import READERS
 
 _LOOKED_AT = 100  # files, to tell a wrong folder from a missing file
 

@@ -9,14 +9,15 @@ import numpy as np
 
 from ..._errors import unknown
 from ...files._labels import Labels
-from ...files._pictures import SUFFIXES as PICTURES
 from ...files._pictures import missing
+from ...files._walk import SUFFIXES as PICTURES
+from ...files._walk import natural
 from ._array_record import SUFFIXES as ARRAY_RECORDS
 from ._array_record import ArrayRecord
 from ._arrays import Arrays, open_npy, open_npz, read_labels
 from ._classes import as_labels
 from ._files import check_file, is_systems
-from ._folder import Folder, natural
+from ._folder import Folder
 from ._manifest import Manifest
 from ._record import Source
 from ._sequence import Items

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..._errors import foreign, unknown
-from ._items import BOXES, PATH, PICTURE, TARGET, first
-
-PATHS = (*PATH, *PICTURE)
+from ..._errors import foreign
+from ...files._fields import BOXES, PATHS, TARGET, first, lacking
 
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
 
@@ -47,7 +45,7 @@ def _json_lines(path: Path) -> Rows:
                 if not isinstance(row, dict):
                     raise ValueError(f"{path}: line {line} is no object with 'path': {text.strip()[:80]!r}")
                 if first(row, PATHS) is None:
-                    raise ValueError(f"{path}: line {line}: {unknown('key', PATHS[0], row)}")
+                    raise ValueError(f"{path}: line {line}: {lacking('key', PATHS, row)}")
                 yield f"line {line}", row
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} is no JSON: {error}") from error
@@ -79,9 +77,7 @@ def _parquet(path: Path) -> Rows:
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
     if not set(columns) & set(PATHS):
-        raise ValueError(
-            f"{path}: {unknown('column', PATHS[0], columns)}; one of {', '.join(PATHS)} is needed"
-        )
+        raise ValueError(f"{path}: {lacking('column', PATHS, columns)}")
 
 
 READERS: Mapping[str, Callable[[Path], Rows]] = {

@@ -16,7 +16,7 @@ _DRIVERS = {"zarr.json": "zarr3", ".zarray": "zarr"}
 
 
 def open_zarr(path: Path, labels: Any) -> Arrays:
-    """An array of zarr 2 or 3, or a group with one of `PICTURES` and perhaps one of `LABELS`."""
+    """An array of zarr 2 or 3, or a group with one of `ARRAYS` and perhaps one of `LABELS`."""
     if is_zarr_array(path):
         return Arrays(_Zarr(path), labels=labels, location=str(path))
     pictures, own = pick(
