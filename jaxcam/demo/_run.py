@@ -46,11 +46,11 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
     looked, images = probe(load(), LAYER), prepare(test.images)
 
     rows, drawn = [], {}
-    with console.status("compiling the network") as status:
+    with _terminal.bar("compiling the network", total=len(METHODS), unit="methods") as bar:
         logits = np.asarray(jax.jit(jax.vmap(_forward, (None, 0)))(looked, images))
         one_forward = float(flops(_forward, looked, images[0]))
         for name, method in METHODS.items():
-            status.update(f"explaining {test.labels.size} digits with {name}")
+            bar.show(doing=f"explaining {test.labels.size} digits with {name}", done=len(rows))
             row, maps = _measure(name, method, looked, images, test.labels, test.boxes, one_forward)
             rows.append(row)
             if maps is not None:
