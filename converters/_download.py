@@ -154,6 +154,7 @@ def _complete(
 
 def _transfer(url: str, part: Path, drawn: Bar, clock: _Clock, *, timeout: float, largest: int) -> None:
     """One request: for what `part` lacks, or for all where the server does not serve parts."""
+    # Ask for what is missing.
     there = _size(part)
     headers = {"User-Agent": "jaxcam", "Accept-Encoding": "identity"}
     if there:
@@ -161,6 +162,7 @@ def _transfer(url: str, part: Path, drawn: Bar, clock: _Clock, *, timeout: float
     with _network():
         answer = urlopen(Request(url, headers=headers), timeout=timeout)
     with answer:
+        # Find out which bytes come.
         if answer.status == 206:
             found = re.match(r"bytes (\d{1,18})-", answer.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != there:
@@ -170,8 +172,9 @@ def _transfer(url: str, part: Path, drawn: Bar, clock: _Clock, *, timeout: float
             there = 0
         length = answer.headers.get("Content-Length")
         if length is not None and not re.fullmatch(r"\d{1,18}", length, re.ASCII):
-            raise _Cut(f"the server gave a Content-Length that is no number: {length[:40]!r}")
+            raise _Cut(f"the server gave a Content-Length that is not a number: {length[:40]!r}")
         total = None if length is None else there + int(length)
+        # Write them as they come.
         with _open(part, append=there > 0) as file:
             drawn.show(done=there, total=total)
             while there <= (largest if total is None else min(total, largest)):

@@ -1,6 +1,6 @@
-"""Tells which architecture a checkpoint is of.
+"""Recognises the architecture of a checkpoint by its names and shapes.
 
-To build every model for that, even without its weights, takes many seconds, so each has its fingerprint here.
+To build every model and compare takes many seconds, even without weights, so each has its fingerprint here.
 After a change in jaxcam.models, `python tests/converters/make_fingerprints.py` prints the lines anew.
 """
 

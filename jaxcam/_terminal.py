@@ -30,7 +30,7 @@ REASONS = 3  # failures told again in the last line
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that writes plain text, unbroken, where nobody looks: to a file or a pipe."""
+    """A console. To a file or a pipe it writes plain text and does not break lines."""
     made = Console(stderr=stderr, highlight=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = 200
@@ -91,7 +91,7 @@ def bar(doing: str, *, total: float | int | None = None, unit: str = "images") -
 
 
 class _Standing(ProgressColumn):
-    """What was said of the standing, or else `212.4 images/s, 3 min 50 s left`."""
+    """The `standing` that `Bar.show` was given, or else `212.4 images/s, 3 min 50 s left`."""
 
     def __init__(self, unit: str):
         super().__init__()
@@ -141,7 +141,7 @@ def results(
 
 
 def tell_notes(notes: Sequence[str], *, listed: str, of: str = "") -> None:
-    """A line on maps that say nothing, where there are any: how many, and what is said of most of them."""
+    """Prints a line on maps with a note, if there are any: how many, and the most frequent note."""
     if not (said := Counter(filter(None, notes)).most_common()):
         return
     count = sum(number for _, number in said)
@@ -151,7 +151,7 @@ def tell_notes(notes: Sequence[str], *, listed: str, of: str = "") -> None:
 
 
 def tell_failures(failures: Sequence[Failure], *, total: int, listed: str) -> None:
-    """A line on how many pictures failed and why, where any did; `listed` is the file that names them all."""
+    """Prints a line on how many pictures failed and why, if any did; `listed` is the file that names them all."""
     if not failures:
         return
     reasons = [f"{shown(each.found.path)}: {each.reason}" for each in failures[:REASONS]]

@@ -46,9 +46,9 @@ def conceptorcam(
 
     The base method's evidence gives a column of Z `(K, P)` to each of P positions, scaled so that the eigenvalues
     of `Z Zᵀ / P` have the mean 1, and its map `b = relu(fuse(Z))`, `u = b` from 0 to 1. Positive evidence is learned
-    with the weights u, pseudo-negative evidence with the weights 1 - u, each in a conceptor of aperture α. e knows the
-    direction of z and not its length; `u / (u + α⁻²)`, a conceptor in one dimension and of the same aperture, anchors
-    the map to the places where there is some evidence at all. `combine` says what C is:
+    with the weights u, pseudo-negative evidence with the weights 1 - u, each in a conceptor of aperture α. e depends
+    on the direction of z and not on its length; `u / (u + α⁻²)`, a conceptor in one dimension and of the same
+    aperture, keeps the map to the positions where there is evidence. `combine` says what C is:
 
     - "or": C⁺ OR NOT C⁻.
     - "and": C⁺ AND NOT C⁻.

@@ -149,8 +149,16 @@ HEADED = "path,target,boxes\na/1.png,1,\n"
         ("r.jsonl", '{"pat": "a/1.png"}\n', "line 1: no key 'path'; did you mean 'pat'"),
         ("r.jsonl", '{"path": 3}\n', "line 1: a path is text; got 3"),
         ("r.jsonl", '{"path": ""}\n', "line 1: a path is text; got ''"),
-        ("r.jsonl", '{"path": "a/1.png", "target": true}\n', "line 1: a class is a whole number; got True"),
-        ("r.jsonl", '{"path": "a/1.png", "target": 1.5}\n', "line 1: a class is a whole number; got 1.5"),
+        (
+            "r.jsonl",
+            '{"path": "a/1.png", "target": true}\n',
+            "line 1: a class must be a whole number; got True",
+        ),
+        (
+            "r.jsonl",
+            '{"path": "a/1.png", "target": 1.5}\n',
+            "line 1: a class must be a whole number; got 1.5",
+        ),
         ("r.jsonl", b"\xff", "is no JSON: .*can't decode"),
         ("r.parquet", b"PAR2", "is no Parquet file"),
     ],

@@ -67,9 +67,9 @@ def test_paths(tmp_path):
         (None, "TypeError: a record is a picture .*; got NoneType"),
         ({"pixels": 1}, r"TypeError: a record .*; got dict with \['pixels'\]"),
         ((PIXELS, 1, 2), "TypeError: a record is a picture .*; got tuple"),
-        ((PIXELS, "fox"), "TypeError: a class is a whole number; got 'fox'"),
-        ((PIXELS, 1.5), "TypeError: a class is a whole number; got 1.5"),
-        ((PIXELS, True), "TypeError: a class is a whole number; got True"),
+        ((PIXELS, "fox"), "TypeError: a class must be a whole number; got 'fox'"),
+        ((PIXELS, 1.5), "TypeError: a class must be a whole number; got 1.5"),
+        ((PIXELS, True), "TypeError: a class must be a whole number; got True"),
         ((PIXELS, -2), "ValueError: a class is 0 or more, or -1 for none; got -2"),
         (
             {"image": PIXELS, "boxes": [[1, 2, 3]]},

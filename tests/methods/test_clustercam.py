@@ -231,8 +231,8 @@ def test_forward_passes_do_not_depend_on_the_channels():
         ({"score": "sofmax"}, "no score 'sofmax'; did you mean 'softmax'"),
         ({"knee": 0}, "knee must be a number above 0, or None; got 0"),
         ({"knee": float("inf")}, "knee .* got inf"),
-        ({"restarts": 0}, "restarts is a whole number of at least 1; got 0"),
-        ({"chunk": 0}, "chunk is a whole number of at least 1; got 0"),
+        ({"restarts": 0}, "restarts must be a whole number of at least 1; got 0"),
+        ({"chunk": 0}, "chunk must be a whole number of at least 1; got 0"),
     ],
 )
 def test_bad_input_is_named(options, message):

@@ -207,7 +207,7 @@ def test_an_aperture_may_be_an_argument_of_the_compiled_program():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"aperture": 0}, "aperture is a finite number above 0; got 0"),
+        ({"aperture": 0}, "aperture must be a finite number above 0; got 0"),
         ({"aperture": -1.0}, "got -1.0"),
         ({"aperture": float("inf")}, "got inf"),
         ({"aperture": float("nan")}, "got nan"),
