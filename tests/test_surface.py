@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import surface
 
 import jaxcam
-from jaxcam import datasets
+from jaxcam import cli, datasets
 
 GOLDENS = Path(__file__).parent / "goldens"
 BEFORE = json.loads((GOLDENS / "surface.json").read_text())
@@ -104,6 +105,16 @@ def test_public_names_and_their_parameters():
 
 def test_commands_and_their_options():
     assert unexpected("commands", surface.commands()) == []
+
+
+def test_every_option_has_a_help_text():
+    options = [
+        f"{name} {option.opts[0]}"
+        for name, command in cli.main.commands.items()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert options == []
 
 
 def test_format_of_stores(today):

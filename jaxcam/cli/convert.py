@@ -19,7 +19,7 @@ from ._options import FOLDER_OR_FILE, told
     metavar="PATH",
     help="A name ending in .npz or .safetensors, or without ending for an orbax folder.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a file or folder that exists.")
 def convert(name: str, weights: Path, out: Path, overwrite: bool) -> None:
     """Convert the checkpoint of the model NAME to another format."""
     with told():

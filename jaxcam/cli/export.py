@@ -27,12 +27,12 @@ from ._options import FOLDER_OR_FILE, told
     "--platform",
     multiple=True,
     metavar="P",
-    help="What it will run on: cpu, cuda, rocm, tpu. May be repeated.  [default: cpu, cuda, tpu]",
+    help="Platform that the file will run on: cpu, cuda, rocm or tpu. May be repeated.  [default: cpu, cuda, tpu]",
 )
-@click.option("--raw", is_flag=True, help="Give raw signed maps at the layer's size, not those for display.")
+@click.option("--raw", is_flag=True, help="Return raw signed maps at the layer's size, not maps for display.")
 @options.labels
 @options.dtype
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def export(out: Path, overwrite: bool, **given: Any) -> None:
     """Write a model, a layer and a method as one file that runs without the model's code.
 

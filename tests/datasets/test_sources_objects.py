@@ -209,7 +209,7 @@ def test_a_damaged_array_record(tmp_path, write_records):
 def test_what_is_no_array_record(tmp_path, monkeypatch):
     pytest.importorskip("array_record")
     (tmp_path / "set.array_record").write_bytes(b"text" * 50_000)
-    with pytest.raises(ValueError, match=r"set.array_record is no ArrayRecord: "):
+    with pytest.raises(ValueError, match=r"set.array_record is not an ArrayRecord: "):
         datasets.open(tmp_path / "set.array_record")
     monkeypatch.setitem(__import__("sys").modules, "array_record.python.array_record_data_source", None)
     with pytest.raises(ImportError, match=r"array_record: pip install 'jaxcam\[data\]'"):

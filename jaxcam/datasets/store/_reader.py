@@ -57,7 +57,7 @@ class Reader:
         attributes = group.get("attributes")
         about = attributes.get("jaxcam") if isinstance(attributes, dict) else None
         if not isinstance(about, dict):
-            raise ValueError(f"{self.location!r} is no store of maps: its attributes do not name jaxcam")
+            raise ValueError(f"{self.location!r} is not a store of maps: its attributes do not name jaxcam")
         self.about: dict[str, Any] = about
         self._check_about()
         self.arrays = tuple(sorted(self._names(group)))
@@ -125,7 +125,7 @@ class Reader:
             (count,) = map(int, about["shape"])
             (size,) = map(int, about["chunk_grid"]["configuration"]["chunk_shape"])
         if not plain:
-            raise ValueError(f"{name!r} in {self.location!r} is no array of plain strings: {codecs}")
+            raise ValueError(f"{name!r} in {self.location!r} is not an array of plain strings: {codecs}")
         if count != len(self) or not 1 <= size <= MOST_RECORDS:
             raise ValueError(
                 f"{self.location!r}: {name!r} has {count} rows in chunks of {size}, not {len(self)}"

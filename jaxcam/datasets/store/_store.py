@@ -208,7 +208,7 @@ def keyvalues(location: str | Path) -> ts.KvStore:
     text, folder = str(location), folder_of(location)
     files = [] if folder is None else [each for each in (folder, *folder.parents) if each.is_file()]
     if files:
-        raise ValueError(f"{text!r} is no store, which is a folder: {str(files[0])!r} is a file")
+        raise ValueError(f"{text!r} is not a store, which is a folder: {str(files[0])!r} is a file")
     if "://" not in text:
         text = Path(text).absolute().as_uri()
     return ts.KvStore.open(text.rstrip("/") + "/").result()
