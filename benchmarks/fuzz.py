@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 SECONDS, SPARE = 10, 10**9
-SHARES = {"checkpoints": 21, "pictures": 13, "manifests": 12, "stores": 2, "explainers": 2}  # of 50
+SHARES = {"checkpoints": 22, "pictures": 13, "manifests": 13, "stores": 1, "explainers": 1}  # of 50
 GOOD = ("read", "refused", "called")
 STARTS = (
     "subprocess.Popen",
@@ -125,12 +125,13 @@ def _warm(kind: str) -> None:
 
 
 def _judged(judge, path: Path, size: int, wall: int) -> tuple[str, str, float, int]:
-    """Verdict, what was said, seconds of CPU, and bytes of memory beyond those of the process that was forked."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Verdict, what was said, seconds of CPU, and bytes of memory beyond those that it started with."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         os.close(reading)
         _limit(size, wall)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the child's own: it starts with less
+        os.write(writing, before.to_bytes(8, "little"))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and XLA speak of what they meet
         started: list[str] = []
         sys.addaudithook(lambda event, _: started.append(event) if event in STARTS else None)
@@ -145,9 +146,9 @@ def _judged(judge, path: Path, size: int, wall: int) -> tuple[str, str, float, i
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as file:
-        said = file.read().decode()
+        before, said = int.from_bytes(file.read(8), "little"), file.read().decode()
     _, status, used = os.wait4(child, 0)
-    seconds, memory = used.ru_utime + used.ru_stime, max(0, used.ru_maxrss - before) * 1024
+    seconds, memory = used.ru_utime + used.ru_stime, (used.ru_maxrss - before) * 1024
     code = os.waitstatus_to_exitcode(status)
     verdict = said.partition(":")[0]
     if code in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL):
