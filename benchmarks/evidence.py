@@ -6,8 +6,8 @@ import jax.numpy as jnp
 
 import jaxcam
 from jaxcam import METHODS
+from jaxcam._dtypes import widen
 from jaxcam._masks import varies
-from jaxcam.methods._conceptorcam import evidence_of
 from jaxcam.methods._scorecam import _softmax
 
 BASES = {
@@ -46,3 +46,15 @@ def evidence_by(label: str, probe, image, target, scores=None):
     if options.get("merge") == "normalised":
         return y * jnp.moveaxis(jaxcam.normalise(channels), 0, -1)
     return y * w * A
+
+
+def evidence_of(base, probe, image, target):
+    """The evidence `(h, w, K)` that a method would fuse."""
+    seen = []
+
+    def keep(evidence):
+        seen.append(evidence)
+        return jaxcam.channel_sum(evidence)
+
+    base(probe, image, target, fuse=keep)
+    return widen(seen[-1])

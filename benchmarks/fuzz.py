@@ -44,13 +44,13 @@ STARTS = (
 
 def work(kind: str, seed: int, numbers, most: float, wall: int, keep: Path | None, results) -> None:
     """Files of one kind, one after the other. Runs in a process of its own."""
-    import fuzz_files
+    from _fuzz import KINDS
 
-    make, judge = fuzz_files.KINDS[kind].make, fuzz_files.KINDS[kind].judge
+    make, judge = KINDS[kind].make, KINDS[kind].judge
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{kind}-"))
     (folder / "bases").mkdir()
     try:
-        bases = _in_child(lambda: fuzz_files.KINDS[kind].bases(folder / "bases"))
+        bases = _in_child(lambda: KINDS[kind].bases(folder / "bases"))
         _warm(kind)
         until = time.time() + most
         for number in numbers:

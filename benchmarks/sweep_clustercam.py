@@ -25,23 +25,24 @@ import jaxcam
 from jaxcam import _masks, metrics
 from jaxcam._dtypes import widen
 from jaxcam.devices import _chunks
-from jaxcam.methods import _cluster_merges, _clustercam
+from jaxcam.methods import _clustercam
 
 BESIDE = ("scorecam", "scorecam probability", "gradcam")
 
 
-def recipes(merges, scores, cuts, knees):
-    """Merge, score, λ and κ of every setting."""
+def recipes(merges, scores, knees):
+    """Merge, score and κ of every setting."""
     for merge, score in itertools.product(merges, scores):
-        if merge.endswith("-cut"):
-            yield from ((merge, score, cut, knee) for cut, knee in itertools.product(cuts, knees))
-        elif score == "softmax" or merge not in ("hard", "score-weighted", "soft"):
-            yield merge, score, 1.0, None
+        if merge == "members-cut":
+            yield from ((merge, score, knee) for knee in knees)
+        elif merge != "hard" or score == "softmax":
+            yield merge, score, None
 
 
 def named(recipe) -> str:
-    merge, score, cut, knee = recipe
-    tail = f" λ={cut:g} κ={'–' if knee is None else f'{knee:g}'}" if merge.endswith("-cut") else ""
+    """As the rows of the first sweep are named, whose scissors had a strength λ."""
+    merge, score, knee = recipe
+    tail = f" λ=1 κ={'–' if knee is None else f'{knee:g}'}" if merge == "members-cut" else ""
     return f"{merge} {score}{tail}"
 
 
@@ -59,14 +60,11 @@ def clustered(probe, image, target, key, *, clusters, normalise, chosen):
 
     seen = _chunks.over_chunks(read, groups.masks, None, image.shape)
     raw = []
-    for merge, score, scissors, knee in chosen:
-        scores = jnp.where(valid, seen[_cluster_merges.SCORES[score]], 0)
+    for merge, score, knee in chosen:
+        scores = jnp.where(valid, seen[_clustercam.SCORES[score]], 0)
         raw.append(
-            _cluster_merges.combine(
-                A, groups, scores, valid, merge, score,
-                scissors=scissors, knee=knee, temperature=0.1, fuse=jaxcam.channel_sum,
-            )
-        )  # fmt: skip
+            _clustercam.combine(A, groups, scores, valid, merge, score, knee=knee, fuse=jaxcam.channel_sum)
+        )
     return jnp.stack(raw)
 
 
@@ -93,7 +91,7 @@ def peers(probe, image, target, scores):
 
 def sweep(options):
     done = {(row["model"], row["group"], row["picture"]) for row in rows(options.out)}
-    chosen = tuple(recipes(options.merges, options.scores, options.cuts, (None, *options.knees)))
+    chosen = tuple(recipes(options.merges, options.scores, (None, *options.knees)))
     for name in options.models:
         pictures = Pictures(name, "imagenet", options.data)
         stored = kept(name, "imagenet")
@@ -134,6 +132,9 @@ def report(path: Path) -> str:
         "same pictures, in points, ± the standard error, and Average Drop. λ is the scissors' strength, κ the knee, m the "
         "number of clusters. Differences between neighbours are within the noise; so is a change of the seed.",
         "",
+        "Measured at commit ecff517, before version 0.1.0: of these options `jaxcam.clustercam` has kept the merges members-cut, "
+        "weighted and hard, the scores contrast and softmax, and channels as they are (raw) or from 0 to 1 (minmax).",
+        "",
         "| setting | pictures | " + " | ".join(f"{model}: Ins − Del | Drop" for model in peer) + " |",
         "|---|---:|" + "---:|---:|" * len(peer),
     ]
@@ -164,9 +165,8 @@ def main():
     parser.add_argument("--clusters", type=int, nargs="+", default=[16])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--normalise", nargs="+", default=list(_clustercam.NORMALISE))
-    parser.add_argument("--merges", nargs="+", default=list(_cluster_merges.MERGES))
-    parser.add_argument("--scores", nargs="+", default=list(_cluster_merges.SCORES))
-    parser.add_argument("--cuts", type=float, nargs="+", default=[1.0], help="λ of the scissors that cut")
+    parser.add_argument("--merges", nargs="+", default=list(_clustercam.MERGES))
+    parser.add_argument("--scores", nargs="+", default=list(_clustercam.SCORES))
     parser.add_argument("--knees", type=float, nargs="*", default=[0.25], help="κ, beside none")
     parser.add_argument("--models", nargs="+", default=list(NETWORKS))
     parser.add_argument("--table", action="store_true", help="write the table of what there is, and stop")

@@ -1,4 +1,4 @@
-"""Zip archives from strangers: bounded in members and bytes, none of them twice."""
+"""Zip archives from strangers: bounded in members and bytes, and without bytes that two members share."""
 
 import io
 import itertools

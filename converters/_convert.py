@@ -23,7 +23,7 @@ def from_torch(model: Model, state_dict: Mapping[str, Any], *, sharding: Shardin
     """A copy of `model` that holds the weights of `state_dict`.
 
     Every array of the model must be in the state_dict, once and in its shape, and the state_dict must be used
-    up. What torch keeps though it follows from the architecture (`relative_position_index`) is no array of the
+    up. What torch keeps though it follows from the architecture (`relative_position_index`) is not an array of the
     model's, but must be there too, and agree. Batch counters, and auxiliary heads that the model was built
     without, are the exceptions.
 
@@ -43,7 +43,7 @@ def from_torch(model: Model, state_dict: Mapping[str, Any], *, sharding: Shardin
         ValueError: the names or shapes differ (one error lists all that do), or an array holds values that
             are not finite, do not fit the model's dtype or are not what follows from the architecture; or an
             array does not divide as its sharding says.
-        TypeError: `model` is no nnx model, such as its name, or `state_dict` does not map names to arrays.
+        TypeError: `model` is not an nnx model, such as its name, or `state_dict` does not map names to arrays.
     """
     check_model("from_torch", model)
     check_state_dict("from_torch", state_dict)
@@ -68,7 +68,7 @@ def to_torch(model: nnx.Module) -> dict[str, np.ndarray]:
     """The weights of `model` as torch names and lays them out: the inverse of `from_torch`, bit for bit.
 
     Batch counters, which these models do not keep, are zero: `load_state_dict(strict=True)` asks for them.
-    Raises TypeError where `model` is no nnx model.
+    Raises TypeError where `model` is not an nnx model.
     """
     check_model("to_torch", model)
     arrays = buffers(model)

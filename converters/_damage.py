@@ -17,7 +17,7 @@ _ROOM = 1 << 28
 
 
 class Damaged(ValueError):
-    """The bytes are not what their format asks for."""
+    """The content does not follow the format."""
 
 
 def largest(size: int) -> int:

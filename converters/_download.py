@@ -11,13 +11,15 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from jaxcam._terminal import Bar, bar
 
 try:
     import fcntl
@@ -28,8 +30,6 @@ _BLOCK = 1 << 18
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # answers that a later request may not get
 _LARGEST = 4 << 30  # bytes; the largest published checkpoint has 2.6 GB
 _SLOWEST = 4096.0  # bytes a second
-
-Tell = Callable[[int, int | None], None]  # bytes that are there, bytes of the whole file if known
 
 
 class _Cut(Exception):
@@ -70,14 +70,14 @@ def download(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     patience = attempts * timeout
-    with _alone(target, patience) as part, _progress(target.name) as tell:
+    with _alone(target, patience) as part, bar(target.name, unit="bytes") as drawn:
         if is_verified(target, sha256):  # another process was first
             return
         clock = _Clock(patience, slowest)
 
         def complete() -> bool:
             return _complete(
-                url, part, tell, clock, timeout=timeout, attempts=attempts, pause=pause, largest=largest
+                url, part, drawn, clock, timeout=timeout, attempts=attempts, pause=pause, largest=largest
             )
 
         _remove_if_odd(part)
@@ -117,7 +117,7 @@ class _Clock:
 def _complete(
     url: str,
     part: Path,
-    tell: Tell,
+    drawn: Bar,
     clock: _Clock,
     *,
     timeout: float,
@@ -130,7 +130,7 @@ def _complete(
     glued = best > 0
     while True:
         try:
-            _transfer(url, part, tell, clock, timeout=timeout, largest=largest)
+            _transfer(url, part, drawn, clock, timeout=timeout, largest=largest)
             return glued
         except HTTPError as error:
             error.close()
@@ -152,8 +152,9 @@ def _complete(
         time.sleep(pause * 2 ** max(failures - 1, 0))
 
 
-def _transfer(url: str, part: Path, tell: Tell, clock: _Clock, *, timeout: float, largest: int) -> None:
+def _transfer(url: str, part: Path, drawn: Bar, clock: _Clock, *, timeout: float, largest: int) -> None:
     """One request: for what `part` lacks, or for all where the server does not serve parts."""
+    # Ask for what is missing.
     there = _size(part)
     headers = {"User-Agent": "jaxcam", "Accept-Encoding": "identity"}
     if there:
@@ -161,6 +162,7 @@ def _transfer(url: str, part: Path, tell: Tell, clock: _Clock, *, timeout: float
     with _network():
         answer = urlopen(Request(url, headers=headers), timeout=timeout)
     with answer:
+        # Find out which bytes come.
         if answer.status == 206:
             found = re.match(r"bytes (\d{1,18})-", answer.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != there:
@@ -170,10 +172,11 @@ def _transfer(url: str, part: Path, tell: Tell, clock: _Clock, *, timeout: float
             there = 0
         length = answer.headers.get("Content-Length")
         if length is not None and not re.fullmatch(r"\d{1,18}", length, re.ASCII):
-            raise _Cut(f"the server gave a Content-Length that is no number: {length[:40]!r}")
+            raise _Cut(f"the server gave a Content-Length that is not a number: {length[:40]!r}")
         total = None if length is None else there + int(length)
+        # Write them as they come.
         with _open(part, append=there > 0) as file:
-            tell(there, total)
+            drawn.show(done=there, total=total)
             while there <= (largest if total is None else min(total, largest)):
                 with _network():
                     block = answer.read1(_BLOCK)
@@ -182,7 +185,7 @@ def _transfer(url: str, part: Path, tell: Tell, clock: _Clock, *, timeout: float
                 file.write(block)
                 there += len(block)
                 clock.check(len(block))
-                tell(there, total)
+                drawn.show(done=there, total=total)
     if max(there, total or 0) > largest:
         part.unlink()
         raise ConnectionError(
@@ -269,25 +272,6 @@ def _open(path: Path, *, append: bool) -> BinaryIO:
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
         flags |= getattr(os, name, 0)
     return os.fdopen(os.open(path, flags, 0o666), "ab" if append else "wb")
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Tell]:
-    """Shows a bar on a terminal's standard error, and nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        "{task.description}",
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda there, total: bar.update(task, completed=there, total=total)
 
 
 def _size(path: Path) -> int:

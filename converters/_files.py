@@ -61,6 +61,7 @@ def load(
         kinds = {} if dtype is None else {"dtype": dtype, "param_dtype": dtype}
         return nnx.eval_shape(lambda: models.build(name, **options, **kinds))
 
+    # Find the checkpoint, and refuse one that says it is of another architecture.
     options: dict[str, Any] = {"num_classes": num_classes}
     model = abstract(**options)
     path = fetch(name, path).path
@@ -68,6 +69,7 @@ def load(
     if stated != name and stated in models.names():
         raise ValueError(f"{path} as {name}: its metadata says that it is of {stated}")
     arrays = read(path)
+    # Fit the model to the checkpoint's image size and number of classes.
     if (size := image_size(model, arrays)) is not None:
         options["image_size"] = size
         model = abstract(**options)

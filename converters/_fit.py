@@ -1,4 +1,4 @@
-"""How well a state_dict fits a model, and what to say where it does not."""
+"""Compares a state_dict with a model, and describes the differences."""
 
 import math
 from collections.abc import Iterable, Mapping

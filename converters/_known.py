@@ -1,4 +1,4 @@
-"""Tells which architecture a checkpoint is of, by the fingerprints in the table of published checkpoints."""
+"""Recognises the architecture of a checkpoint by the fingerprints in the table of published checkpoints."""
 
 import hashlib
 from collections.abc import Mapping

@@ -72,7 +72,7 @@ def buffers(model: nnx.Module) -> dict[str, np.ndarray]:
 
 
 def leaves(model: nnx.Module) -> Iterator[Leaf]:
-    """Every array of `model` that a checkpoint holds; random number generators (of dropout) are none.
+    """Every array of `model` that a checkpoint holds; random number generators (of dropout) are left out.
 
     Raises TypeError for a layer of flax that no rule covers: its arrays would be copied unturned.
     """

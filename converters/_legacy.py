@@ -25,6 +25,7 @@ def read_legacy(path: Path) -> Any:
     Raises:
         ValueError: as `read_zip`.
     """
+    # Find the five pickles, one after the other.
     content = path.read_bytes()
     stream = io.BytesIO(content)
     limits = (1000, 1000, 1000, OPERATIONS, 4 * NAMES)
@@ -38,9 +39,10 @@ def read_legacy(path: Path) -> Any:
         _, dtype, key, _, count, _ = identified(identity, 6)
         types[key] = dtype, count
 
-    # once to learn the types, without which the storages have no length, and once for the tensors
+    # Interpret the object a first time for the types of its storages, without which they have no length.
     blind = {name: function if "torch." not in name else _ignored for name, function in FUNCTIONS.items()}
     interpret(saved, names=STORAGES, functions=blind, persistent=noted)
+    # Find the bytes of each storage.
     storages: dict[str, Storage] = {}
     place = stream.tell()
     for key in _keys(interpret(listed, names={}, functions={}, persistent=_refused), types):
@@ -52,6 +54,7 @@ def read_legacy(path: Path) -> Any:
         storages[key] = Storage(key, dtype, memoryview(content)[start:end])
         place = end
 
+    # Interpret the object again, now with its tensors.
     def storage(identity: Any) -> Storage:
         _, dtype, key, _, count, view = identified(identity, 6)
         if key not in storages:
@@ -62,7 +65,7 @@ def read_legacy(path: Path) -> Any:
         if view is None:
             return whole
         if not isinstance(view, tuple) or len(view) != 3 or not isinstance(view[0], str):
-            raise Damaged(f"a view of storage {key} that is none")
+            raise Damaged(f"a view of storage {key} that is not valid")
         name, offset, count = view
         width = whole.dtype.itemsize
         if not is_size(offset) or not is_size(count) or (offset + count) * width > len(whole.buffer):
@@ -75,11 +78,11 @@ def read_legacy(path: Path) -> Any:
 def _keys(listed: Any, types: Mapping[str, Any]) -> list[str]:
     """The keys of the storages in the order of their bytes. To hash one that is not a string could take for ever."""
     if not isinstance(listed, list):
-        raise Damaged("its list of storages is none")
+        raise Damaged("its list of storages is not a list")
     for key in listed:
         if not isinstance(key, str) or key not in types:
             raise Damaged(
-                f"its storage {key if isinstance(key, str) else type(key).__name__} is of no tensor"
+                f"its storage {key if isinstance(key, str) else type(key).__name__} does not belong to a tensor"
             )
     return listed
 

@@ -1,4 +1,4 @@
-"""What is said of arguments of the wrong kind: a name for a model, a model for a state_dict, two of them swapped."""
+"""Errors for arguments of the wrong kind: a name for a model, a model for a state_dict, two of them swapped."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def check_model(function: str, model: Any) -> None:
-    """Raises TypeError where `model` is no NNX model."""
+    """Raises TypeError where `model` is not an NNX model."""
     from flax import nnx
 
     from jaxcam import models
@@ -64,7 +64,7 @@ def check_state_dict(function: str, state_dict: Any) -> None:
 
 
 def check_path(function: str, path: Any) -> None:
-    """Raises TypeError where `path` is no path."""
+    """Raises TypeError where `path` is not a path."""
     if isinstance(path, str | os.PathLike):
         return
     from flax import nnx  # here, so that reading a file does without it

@@ -76,7 +76,7 @@ def _check(path: Path) -> int:
                 name in files or os.path.islink(os.path.join(folder, name))
             ):
                 raise ValueError(
-                    f"refused: {name} in it is no file: a link to a folder, a named pipe or a device"
+                    f"refused: {name} in it is not a regular file but a link to a folder, a named pipe or a device"
                 )
             size += found.st_size
     with parsing(f"its {MARK}"):

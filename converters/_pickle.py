@@ -51,7 +51,7 @@ def interpret(
 
     Raises:
         ValueError: a name or an operation outside those lists, or too many operations; Damaged where the pickle is
-            no program at all.
+            not a program at all.
     """
     if len(pickle) > PICKLE:
         raise ValueError(f"refused: its pickle has {len(pickle)} bytes, and at most {PICKLE} are read")
@@ -62,6 +62,7 @@ def interpret(
     memo: dict[int, Any] = {}
     passed = 0  # values in the arguments of functions, which copy them
 
+    # Take values from the stack.
     def top() -> Any:
         if not stack:
             raise Damaged("its pickle lacks a value")
@@ -78,6 +79,7 @@ def interpret(
         items, stack = stack, below.pop()
         return items
 
+    # Run the operations one by one.
     for name, argument in operations(pickle):
         match name:
             case "PROTO" | "FRAME":
@@ -142,7 +144,7 @@ def interpret(
 
 
 def refusal(name: str) -> str:
-    """What is said of a file that asks for `name`."""
+    """The reason why a file that asks for `name` is refused."""
     return (
         f"refused: it asks for {name}, and only arrays are read. "
         "If this is a whole pickled model, load it where it comes from and save its state_dict() instead"
@@ -156,7 +158,7 @@ def _named(known: Mapping[str, Any], name: str) -> Any:
 
 
 def _fits(signature: inspect.Signature, arguments: tuple) -> None:
-    """Raises Damaged where a function does not take so many arguments."""
+    """Raises Damaged where a function does not take that number of arguments."""
     if len(arguments) > 16:
         raise Damaged(f"its pickle calls with {len(arguments)} arguments")
     with parsing("its pickle calls with wrong arguments"):

@@ -46,7 +46,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Raises the errors documented by `read`, which name the file, for those of the code inside."""
+    """Converts errors of the code inside into those documented by `read`, which name the file."""
     try:
         kind = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

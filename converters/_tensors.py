@@ -35,14 +35,14 @@ def identified(identity: Any, length: int) -> tuple:
         Damaged: it stands for something else.
     """
     if not isinstance(identity, tuple) or len(identity) != length:
-        raise Damaged("an object outside the pickle that is no storage")
+        raise Damaged("an object outside the pickle that is not a storage")
     kind, dtype, key, _, count, *_ = identity
     # the type first: to compare or to hash what a file nests can take for ever
     named = (
         isinstance(kind, str) and kind == "storage" and isinstance(dtype, np.dtype) and isinstance(key, str)
     )
     if not named:
-        raise Damaged("an object outside the pickle that is no storage")
+        raise Damaged("an object outside the pickle that is not a storage")
     if not is_size(count):
         raise Damaged(f"its storage {key} is said to hold {shown(count)} values")
     return identity
@@ -94,7 +94,7 @@ def _tensor(storage, offset, size, stride, requires_grad=False, hooks=None, meta
 
 def _parameter(tensor, requires_grad=True, hooks=None) -> np.ndarray:
     if not isinstance(tensor, np.ndarray):
-        raise Damaged("a parameter that is no tensor")
+        raise Damaged("a parameter that is not a tensor")
     return tensor
 
 

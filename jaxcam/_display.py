@@ -1,4 +1,4 @@
-"""From a raw map to what is shown: ReLU, min-max, resize, overlay."""
+"""From a raw map to the displayed one: ReLU, min-max, resize, overlay."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ Maps = Float[Array | np.ndarray, "*n h w"]
 
 
 def display(raw: Maps, *, size: tuple[int, int] | None = None) -> Float[Array, "*n H W"]:
-    """The map as it is shown: `normalise(resize(relu(raw), size))`, in [0, 1]; NaN where it is broken.
+    """The displayed map: `normalise(resize(relu(raw), size))`, in [0, 1].
 
     A map that holds a NaN or an infinity is NaN everywhere, so that it never looks like an explanation.
 
@@ -69,7 +69,7 @@ def overlay(picture, shown, *, alpha: float | int = 0.5, colormap: str = "turbo"
             f"overlay takes a picture (H, W, 3) and a map (H, W); got {picture.shape} and {shown.shape}"
         )
     if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is a share between 0 and 1; got {alpha}")
+        raise ValueError(f"alpha must be a share between 0 and 1; got {alpha}")
     if colormap not in colormaps:
         raise ValueError(unknown("colour map", colormap, list(colormaps)))
     base = picture.astype(np.float32) / (255 if picture.dtype == np.uint8 else 1)

@@ -15,7 +15,7 @@ Evidence = Float[Array | np.ndarray, "h w K"]
 
 
 def channel_sum(evidence: Evidence) -> Float[Array, "h w"]:
-    """The sum over channels, `M = Σ_k E_k`: evidence `(h, w, K)` -> map `(h, w)`, in every CAM unless told otherwise.
+    """The sum over channels, `M = Σ_k E_k`: evidence `(h, w, K)` -> map `(h, w)`. The default of most methods.
 
     Source: Zhou et al. 2016, arXiv 1512.04150 [paper].
     """
@@ -71,7 +71,7 @@ def principal_component(evidence: Evidence) -> Float[Array, "h w"]:
 
 
 def _squarings(dtype) -> int:
-    """As many as the smallest gap between the two largest eigenvalues takes that the dtype can tell from none."""
+    """Number of squarings: enough for the smallest gap between the two largest eigenvalues that the dtype can hold."""
     return jnp.finfo(dtype).nmant + 2
 
 

@@ -84,7 +84,7 @@ def clustered(
     ):
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             limit = f"from {low} to {high}, the number of points" if high == n else f"of at least {low}"
-            raise ValueError(f"{name} is a whole number {limit}; got {value!r}")
+            raise ValueError(f"{name} must be a whole number {limit}; got {value!r}")
     X = jnp.asarray(points)
     w = jnp.ones(n, X.dtype) if weights is None else jnp.asarray(weights, X.dtype)
     return _best(X, w, key, iterations, clusters=clusters, restarts=restarts)
@@ -227,7 +227,7 @@ def _lloyd(
 ) -> tuple[Array, Array, Array]:
     """Lloyd's iterations of all restarts at once: centres `(r, m, d)` -> centres, labels `(r, n)`, inertia `(r,)`.
 
-    With a `count`, only the first so many centres exist.
+    With a `count`, only the first `count` centres exist.
     """
     (restarts, clusters, d), n = centers.shape, X.shape[0]
     exists = jnp.arange(clusters) < (clusters if count is None else count)
@@ -235,6 +235,7 @@ def _lloyd(
     # below this a squared distance is rounding, and no reason to move an empty cluster
     noise = 8 * jnp.finfo(X.dtype).eps * jnp.max(norms)
 
+    # Each point goes to its nearest centre.
     def assign(centers):
         flat = centers.reshape(restarts * clusters, d)
         offset = _squares(flat)[None] - 2 * _dot(X, flat.T)  # |x|² is the same for every centre
@@ -242,6 +243,7 @@ def _lloyd(
         labels = jnp.argmin(offset, axis=-1)
         return labels.T, jnp.maximum(jnp.min(offset, axis=-1) + norms[:, None], 0).T
 
+    # Each centre moves to the mean of its points, an empty one to the farthest point.
     def update(centers, labels, distances):
         members = jax.nn.one_hot(labels, clusters, dtype=X.dtype) * w[None, :, None]
         mass = jnp.sum(members, axis=1)

@@ -166,7 +166,7 @@ def targets_of(targets: PyTree, batch: int, output: PyTree, later: Later) -> tup
     if isinstance(targets, Sequence) and not isinstance(targets, str) and any(map(callable, targets)):
         return _stack(targets, batch), 0
     if isinstance(targets, bool | str | float):
-        raise TypeError(f"a target is a class index, None or a callable; got {targets!r}")
+        raise TypeError(f"a target must be a class index, None or a callable; got {targets!r}")
     indices = whole_numbers(targets)
     if indices.ndim > 2 or (indices.ndim > 0 and indices.shape[0] != batch):
         raise ValueError(
@@ -174,7 +174,7 @@ def targets_of(targets: PyTree, batch: int, output: PyTree, later: Later) -> tup
             f"{tuple(indices.shape)}"
         )
     if indices.size == 0:
-        raise ValueError(f"targets of shape {tuple(indices.shape)} name no class")
+        raise ValueError(f"targets must not be empty; got shape {tuple(indices.shape)}")
     if not isinstance(indices, jax.core.Tracer):
         if getattr(output, "ndim", 0) != 1:
             _targets.score(output, int(indices.ravel()[0]))  # says what to pass instead
@@ -207,5 +207,5 @@ def size_of(size: Size, raw: bool, image: tuple[int, int]) -> tuple[int, int] | 
         return image[0], image[1]
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
-        raise ValueError(f"size is (height, width) in pixels, each at least 1; got {size!r}")
+        raise ValueError(f"size must be (height, width) in pixels, each at least 1; got {size!r}")
     return pair[0], pair[1]

@@ -56,7 +56,7 @@ def score(output: Any, target: Target) -> Float[Array, ""]:
 def class_index(target: Any, classes: int) -> Any:
     """`target` checked to be one class index, in range wherever its value is known."""
     if isinstance(target, bool | str | float):
-        raise TypeError(f"a target is a class index, None or a callable; got {target!r}")
+        raise TypeError(f"a target must be a class index, None or a callable; got {target!r}")
     if not isinstance(target, jax.core.Tracer):
         check_classes(target, classes)
     index = jnp.asarray(target)

@@ -1,21 +1,23 @@
-"""What the command line shows: a bar while pictures are explained, tables afterwards."""
+"""What the command line shows: a bar while something goes on, tables afterwards."""
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -28,46 +30,91 @@ REASONS = 3  # failures told again in the last line
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that writes plain text, unbroken, where nobody looks: to a file or a pipe."""
+    """A console. To a file or a pipe it writes plain text and does not break lines."""
     made = Console(stderr=stderr, highlight=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = 200
     return made
 
 
-@contextmanager
-def progress(total: int) -> Iterator[Callable[..., None]]:
-    """A bar of `total` pictures on standard error, if that is a terminal, with their rate.
+class Bar:
+    """The bar of `bar`: how much is done of how much, what is being done, and how it stands."""
 
-    Gives a function to call for each picture done: with a word for what is going on, or with why it failed;
-    `advance=` says how much of a picture is done, where that is not one.
+    def __init__(self, progress: Progress, task: TaskID):
+        self._progress, self._task = progress, task
+
+    def step(self, doing: str, *, advance: float | int = 1) -> None:
+        """So much more is done, and what is being done now."""
+        self._progress.update(self._task, advance=advance, description=doing)
+
+    def skip(self, failure: Failure, *, advance: float | int = 1) -> None:
+        """The same, of a picture that failed: prints why."""
+        self.say(f"skipped {shown(failure.found.path)}: {failure.reason}")
+        self._progress.update(self._task, advance=advance)
+
+    def show(
+        self,
+        *,
+        doing: str | None = None,
+        done: float | int | None = None,
+        total: float | int | None = None,
+        standing: str | None = None,
+    ) -> None:
+        """Sets what is given; `standing` takes the place of the rate and the time that is left."""
+        self._progress.update(self._task, description=doing, completed=done, total=total)
+        if standing is not None:
+            self._progress.update(self._task, standing=standing)
+
+    def say(self, text: str) -> None:
+        """Prints a line above the bar, and where there is no terminal too."""
+        self._progress.console.print(Text(text, "yellow"), soft_wrap=True)
+
+
+@contextmanager
+def bar(doing: str, *, total: float | int | None = None, unit: str = "images") -> Iterator[Bar]:
+    """A bar on standard error while something goes on, if that is a terminal; otherwise nothing is drawn.
+
+    Args:
+        doing: what is being done, in a word or two.
+        total: how much there is to do, if that is known.
+        unit: of `total`, such as "images"; "bytes" are shown as kB and MB.
     """
     where = console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
+        DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
+        _Standing(unit),
     )
-    with Progress(*columns, console=where, transient=True, disable=not where.is_terminal) as bar:
-        task = bar.add_task("compiling", total=total)
-
-        def tell(each: str | Failure, *, advance: float | int = 1) -> None:
-            if isinstance(each, Failure):
-                where.print(
-                    Text(f"skipped {shown(each.found.path)}: {each.reason}", "yellow"), soft_wrap=True
-                )
-                bar.advance(task, advance)
-            else:
-                bar.update(task, advance=advance, description=each)
-
-        yield tell
+    with Progress(*columns, console=where, transient=True, disable=not where.is_terminal) as progress:
+        yield Bar(progress, progress.add_task(doing, total=total))
 
 
-class _Rate(ProgressColumn):
+class _Standing(ProgressColumn):
+    """The `standing` that `Bar.show` was given, or else `212.4 images/s, 3 min 50 s left`."""
+
+    def __init__(self, unit: str):
+        super().__init__()
+        self._unit = unit
+
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} images/s" if task.speed else "", "dim")
+        if "standing" in task.fields:
+            return Text(task.fields["standing"], "dim")
+        if not task.speed:
+            return Text("")
+        rate = decimal(int(task.speed)) if self._unit == "bytes" else f"{task.speed:.1f} {self._unit}"
+        left = task.time_remaining
+        return Text(f"{rate}/s" if left is None else f"{rate}/s, {duration(left)} left", "dim")
+
+
+def duration(seconds: float | int) -> str:
+    """`45 s`, `3 min 50 s`, `2 h 5 min`, `3 days 2 h`"""
+    minutes, hours, days = (int(seconds // each) for each in (60, 3600, 86400))
+    if days:
+        return f"{days} days {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{int(seconds)} s"
 
 
 def results(
@@ -94,7 +141,7 @@ def results(
 
 
 def tell_notes(notes: Sequence[str], *, listed: str, of: str = "") -> None:
-    """A line on maps that say nothing, where there are any: how many, and what is said of most of them."""
+    """Prints a line on maps with a note, if there are any: how many, and the most frequent note."""
     if not (said := Counter(filter(None, notes)).most_common()):
         return
     count = sum(number for _, number in said)
@@ -104,7 +151,7 @@ def tell_notes(notes: Sequence[str], *, listed: str, of: str = "") -> None:
 
 
 def tell_failures(failures: Sequence[Failure], *, total: int, listed: str) -> None:
-    """A line on how many pictures failed and why, where any did; `listed` is the file that names them all."""
+    """Prints a line on how many pictures failed and why, if any did; `listed` is the file that names them all."""
     if not failures:
         return
     reasons = [f"{shown(each.found.path)}: {each.reason}" for each in failures[:REASONS]]
@@ -162,5 +209,9 @@ def _pictures(count: int) -> str:
 
 def shown(path: str | Path) -> str:
     """A path as text that any terminal takes: a mark stands for bytes that are not text."""
-    text = os.fsencode(path).decode("utf-8", "replace")
+    return printable(os.fsencode(path).decode("utf-8", "replace"))
+
+
+def printable(text: str) -> str:
+    """Text that any terminal takes."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -1,3 +1,3 @@
-"""The release, in one place: the package, the build and what a run notes read it here."""
+"""The version number, which the package, the build and the records of a run read here."""
 
 __version__ = "0.1.0"

@@ -291,16 +291,16 @@ def test_second_derivatives():
 def test_bad_input_is_named():
     Z = samples(4)
     for aperture in (0, -1.0, np.nan, np.inf, "wide", True, np.ones(2)):
-        with pytest.raises(ValueError, match="aperture is a finite number above 0; got"):
+        with pytest.raises(ValueError, match="aperture must be a finite number above 0; got"):
             learn(Z, aperture)
-    with pytest.raises(ValueError, match="gain is a finite number above 0; got 0"):
+    with pytest.raises(ValueError, match="gain must be a finite number above 0; got 0"):
         adapt(learn(Z), 0)
     with pytest.raises(ValueError, match=r"one per sample, \(4,\); got shape \(3,\)"):
         learn(Z, weights=np.ones(3))
     for operation in (and_, or_, and_not):
         with pytest.raises(ValueError, match="conceptors of 9 and 5 channels"):
             operation(learn(Z), learn(Z[:5]))
-    with pytest.raises(ValueError, match=r"9 channels cannot judge samples of shape \(5, 4\)"):
+    with pytest.raises(ValueError, match=r"9 channels does not fit samples of shape \(5, 4\)"):
         evidence(learn(Z), Z[:5])
 
 

@@ -200,7 +200,7 @@ def test_any_function_of_the_same_signature_is_a_method():
         ({"targets": -1}, ValueError, "no class -1"),
         ({"targets": "cat"}, TypeError, "got 'cat'"),
         ({"targets": [0.0, 1.0, 2.0, 3.0]}, TypeError, "must be integers"),
-        ({"targets": np.zeros((4, 0), int)}, ValueError, "name no class"),
+        ({"targets": np.zeros((4, 0), int)}, ValueError, "targets must not be empty"),
         ({"targets": [jaxcam.probability(1)] * 3}, ValueError, "4 images need 4 targets; got 3"),
         ({"targets": [lambda o: o[0], lambda o: o[1]] * 2}, TypeError, "must come from one maker"),
         ({"targets": jaxcam.top(6)}, ValueError, r"top\(6\) of a model with 5 classes"),
@@ -208,7 +208,7 @@ def test_any_function_of_the_same_signature_is_a_method():
         ({"fuze": 1}, TypeError, "no option 'fuze'; did you mean 'fuse'"),
         ({"size": (0, 4)}, ValueError, "size is"),
         ({"size": 4, "raw": True}, ValueError, "not both"),
-        ({"chunk": 0}, ValueError, "chunk is a whole number of at least 1; got 0"),
+        ({"chunk": 0}, ValueError, "chunk must be a whole number of at least 1; got 0"),
     ],
 )
 def test_bad_input_is_named(change, error, message):

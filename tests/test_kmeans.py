@@ -210,12 +210,12 @@ def test_lowers_for(platform):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"clusters": 0}, "clusters is a whole number from 1 to 6, the number of points; got 0"),
+        ({"clusters": 0}, "clusters must be a whole number from 1 to 6, the number of points; got 0"),
         ({"clusters": 7}, "got 7"),
         ({"clusters": 2.0}, "got 2.0"),
         ({"clusters": True}, "got True"),
-        ({"restarts": 0}, "restarts is a whole number of at least 1; got 0"),
-        ({"iterations": -1}, "iterations is a whole number of at least 0; got -1"),
+        ({"restarts": 0}, "restarts must be a whole number of at least 1; got 0"),
+        ({"iterations": -1}, "iterations must be a whole number of at least 0; got -1"),
         ({"weights": np.ones(5, np.float32)}, r"weights must be one per point, \(6,\); got shape \(5,\)"),
     ],
 )

@@ -81,7 +81,7 @@ def test_how_many_lead_is_inferred_declared_or_given():
     assert seen(Tokens(5, leading_tokens=1), tokens=5) == (3, 5, 6)
     with pytest.raises(ValueError, match=r"with or without one leading token .* tokens=5 leaves 3x5"):
         seen(Tokens(5))
-    with pytest.raises(ValueError, match="after 2 leading tokens they are no grid"):
+    with pytest.raises(ValueError, match="after 2 leading tokens they do not form a grid"):
         seen(Tokens(1), tokens=2)
 
 
@@ -148,12 +148,12 @@ def test_grids(count, image, leading, grid):
         (
             70,
             (224, 224),
-            r"Pass tokens=, how many class and register tokens lead: tokens=6 leaves 8x8$",
+            r"Pass tokens=, the number of leading class and register tokens: tokens=6 leaves 8x8$",
         ),
         (
             83,
             (224, 160),
-            r"no grid of square patches\. Pass tokens=, how many class and register tokens lead$",
+            r"do not form a grid of square patches\. Pass tokens=, the number of leading class and register tokens$",
         ),
         (197, (225, 224), "197 tokens for a 225x224 image"),
     ],
@@ -166,7 +166,7 @@ def test_numbers_that_are_no_grid(count, image, words):
 @pytest.mark.usefixtures("unchecked")
 def test_wrong_numbers_of_tokens(model):
     for tokens in (-1, True, 1.0, "1"):
-        with pytest.raises(ValueError, match=f"tokens is a whole number of at least 0; got {tokens!r}"):
+        with pytest.raises(ValueError, match=f"tokens must be a whole number of at least 0; got {tokens!r}"):
             jaxcam.probe(model, LAYER, tokens=tokens)
 
 

@@ -77,7 +77,7 @@ def check_folder(out: Path, overwrite: bool) -> None:
     """Raises ValueError where `out` cannot be made or written, or holds something that is not to be overwritten."""
     there = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not there.is_dir():
-        raise ValueError(f"cannot write to {str(out)!r}: {str(there)!r} is no folder")
+        raise ValueError(f"cannot write to {str(out)!r}: {str(there)!r} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"cannot write to {str(out)!r}: no permission in {str(there)!r}")
     if out.is_dir() and not overwrite and any(out.iterdir()):

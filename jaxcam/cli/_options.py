@@ -105,8 +105,8 @@ def together(*decorators: Callable) -> Callable:
 
 def model(*, several: bool = False, required: bool = True) -> Callable:
     """--model, --weights and --layer."""
-    text = "Architecture; `jaxcam models` lists them."
-    path = "Path of a layer, such as layer4 or features.12.  [default: the model's last with positions]"
+    text = "Name of the architecture; `jaxcam models` lists them."
+    path = "Path of a layer, such as layer4 or features.12.  [default: the model's last layer with positions]"
     return together(
         chosen("--model", several=several, required=required, metavar="NAME", help=text),
         weights(several=several, required=required),
@@ -116,8 +116,8 @@ def model(*, several: bool = False, required: bool = True) -> Callable:
 
 def weights(*, several: bool = False, required: bool = True) -> Callable:
     text = (
-        "Its checkpoint: .pth, .safetensors, .npz or an orbax folder; or a published one, downloaded once: DEFAULT, "
-        "IMAGENET1K_V2, ... or hf://timm/resnet50.tv_in1k."
+        "The model's checkpoint: a .pth, .safetensors or .npz file or an orbax folder; or the name of a published one, "
+        "which is downloaded once: DEFAULT, IMAGENET1K_V2, ... or hf://timm/resnet50.tv_in1k."
     )
     return chosen(
         "--weights", several=several, required=required, type=_Local("hf"), metavar="FILE", help=text
@@ -133,7 +133,11 @@ option = click.option(
 
 method = together(
     click.option(
-        "--method", default="gradcam", show_default=True, metavar="M", help="`jaxcam methods` lists them."
+        "--method",
+        default="gradcam",
+        show_default=True,
+        metavar="M",
+        help="Name of the method; `jaxcam methods` lists them.",
     ),
     option,
 )
@@ -146,17 +150,22 @@ overwrite = click.option(
     help="Write into a folder that is not empty; files of the same names are replaced.",
 )
 
-replace = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+replace = click.option("--overwrite", is_flag=True, help="Replace a file or folder that exists.")
 
 labels = click.option(
     "--labels",
     type=FOLDER_OR_FILE,
     metavar="FILE",
-    help="Class names: one a line, index-synset-name with tabs, or JSON.  [default: ImageNet's, CIFAR-10's]",
+    help="File of class names: one on each line; or index, synset and name separated by tabs; or JSON.  "
+    "[default: ImageNet's or CIFAR-10's, by the number of classes]",
 )
 
 batch = click.option(
-    "--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Pictures computed at once."
+    "--batch",
+    default=16,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of pictures computed at once.",
 )
 
 dtype = click.option(
@@ -164,7 +173,7 @@ dtype = click.option(
     default="float32",
     show_default=True,
     type=click.Choice(["float32", "bfloat16"]),
-    help="Floating point type the model computes in; maps are float32.",
+    help="Floating point type of the model's computation; maps are float32.",
 )
 
 
@@ -173,5 +182,5 @@ def fit(default: bool | None, shown: str | bool) -> Callable:
         "--crop/--squeeze",
         default=default,
         show_default=shown,
-        help="Take the picture's centre, or squeeze all of it into the model's square.",
+        help="Crop each picture to its centre, or squeeze the whole picture into the model's square.",
     )

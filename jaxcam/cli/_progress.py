@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
-from .._terminal import console
+from .._terminal import Bar, bar, console, duration, printable
 from ..datasets.running._meter import Event, Listener
 
 PAUSE = 30.0  # seconds between two lines where nobody looks
@@ -25,8 +23,8 @@ def shown(*, as_json: bool) -> Iterator[Listener]:
     if as_json:
         yield print_json
     elif where.is_terminal:
-        with _bar(where) as tell:
-            yield tell
+        with bar("compiling") as drawn:
+            yield _drawing(drawn)
     else:
         yield _lines(where)
 
@@ -36,28 +34,18 @@ def print_json(event: Event) -> None:
     sys.stdout.flush()
 
 
-@contextmanager
-def _bar(where: Console) -> Iterator[Listener]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("[dim]{task.fields[standing]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=where, transient=True) as bar:
-        task = bar.add_task("compiling", total=None, standing="")
-        say = _named_failures(lambda text: where.print(Text(text, "yellow"), soft_wrap=True))
+def _drawing(drawn: Bar) -> Listener:
+    say = _named_failures(drawn.say)
 
-        def tell(event: Event) -> None:
-            say(event)
-            if event["event"] == "compiled":
-                bar.update(task, description="explaining")
-            if "left" in event:
-                count = event["done"] + event["failed"]
-                bar.update(task, total=count + event["left"], completed=count, standing=standing(event))
+    def tell(event: Event) -> None:
+        say(event)
+        if event["event"] == "compiled":
+            drawn.show(doing="explaining")
+        if "left" in event:
+            count = event["done"] + event["failed"]
+            drawn.show(done=count, total=count + event["left"], standing=standing(event))
 
-        yield tell
+    return tell
 
 
 def _lines(where: Console) -> Listener:
@@ -104,18 +92,3 @@ def standing(event: Event) -> str:
         left = duration(event["left"] / event["rate"])
         words += [f"{event['rate']:.1f} images/s", f"{left} left", f"device busy {event['busy']:.0%}"]
     return ", ".join(words)
-
-
-def duration(seconds: float | int) -> str:
-    """`45 s`, `3 min 50 s`, `2 h 5 min`, `3 days 2 h`"""
-    minutes, hours, days = (int(seconds // each) for each in (60, 3600, 86400))
-    if days:
-        return f"{days} days {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{int(seconds)} s"
-
-
-def printable(text: str) -> str:
-    """Text that any terminal takes."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -14,7 +14,7 @@ from rich.text import Text
 from .. import datasets
 from .._errors import choose
 from .._targets import Top
-from .._terminal import console
+from .._terminal import console, duration, printable
 from ..datasets.running._meter import Event, Summary
 from ..datasets.running._program import Device
 from ..datasets.running._status import Status
@@ -25,7 +25,7 @@ from ..methods import METHODS
 from ._arguments import method_options
 from ._open_model import Wanted, chosen_layer, open_model
 from ._options import Mistake
-from ._progress import duration, printable, shown
+from ._progress import shown
 
 SHOWN = 3  # failures told again in the last line
 DAMAGED = 20  # chunks that are named

@@ -24,9 +24,9 @@ from ._options import FOLDER_OR_FILE, check_new, take, told
     "--platform",
     multiple=True,
     metavar="P",
-    help="What it will run on: cpu, cuda, rocm, tpu. May be repeated.  [default: cpu, cuda, tpu]",
+    help="Platform that the file will run on: cpu, cuda, rocm or tpu. May be repeated.  [default: cpu, cuda, tpu]",
 )
-@click.option("--raw", is_flag=True, help="Give raw signed maps at the layer's size, not those for display.")
+@click.option("--raw", is_flag=True, help="Return raw signed maps at the layer's size, not maps for display.")
 @options.labels
 @options.dtype
 @options.replace

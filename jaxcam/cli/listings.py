@@ -9,7 +9,7 @@ from ._options import told
 
 
 @click.command(cls=Once)
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def methods(as_json: bool) -> None:
     """List the methods: what they do, whose they are, what they cost."""
     from . import _listings
@@ -23,7 +23,7 @@ def methods(as_json: bool) -> None:
 
 @click.command(cls=Once)
 @click.argument("pattern", default="")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def models(pattern: str, as_json: bool) -> None:
     """List the models, or those whose name holds PATTERN."""
     from . import _listings

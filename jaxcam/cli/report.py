@@ -22,14 +22,14 @@ from ._options import check_new, told
     "--pictures",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Where the pictures are now.  [default: where the run found them]",
+    help="Folder where the pictures are now.  [default: where the run found them]",
 )
 @click.option(
     "--limit",
     default=5000,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Records shown as pictures, spread evenly; figures are of all.",
+    help="Number of records shown as pictures, spread evenly; figures cover all records.",
 )
 @click.option(
     "--budget",
@@ -37,9 +37,9 @@ from ._options import check_new, told
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
     metavar="MB",
-    help="Size of the file at most: pictures are as large as it allows.",
+    help="Largest size of the file; pictures are as large as it allows.",
 )
-@click.option("--title", help="Of the page.  [default: the methods and the model]")
+@click.option("--title", help="Title of the page.  [default: the methods and the model]")
 def report(stores: tuple[str, ...], out: Path, overwrite: bool, **options) -> None:
     """Show the maps of STORES, as `jaxcam run` writes them, on one page for a browser.
 

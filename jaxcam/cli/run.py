@@ -30,7 +30,7 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
 @click.option(
     "--target-from",
     metavar="SOURCE",
-    help="As for evaluate: label or predicted, the same as --target with that.",
+    help="label or predicted: the same as --target with that word, as in `jaxcam evaluate`.",
 )
 @click.option(
     "--out",
@@ -38,30 +38,39 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     metavar="STORE",
     help="A folder such as maps.zarr, or a bucket's URL (gs://, s3://).",
 )
-@click.option("--status", is_flag=True, help="Say how far the run into STORE is, and do nothing.")
+@click.option("--status", is_flag=True, help="Print how far the run into STORE is, and do nothing else.")
 @click.option(
     "--verify",
     is_flag=True,
-    help="With --status, also read every chunk and name those that are damaged or missing; then the exit code is 1.",
+    help="With --status, also read every chunk, and list those that are damaged or missing; then the exit code is 1.",
 )
 @click.option("--strict", is_flag=True, help="End at the first record that fails.")
-@click.option("--json", "as_json", is_flag=True, help="Events on standard output, a JSON object a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print events on standard output, one JSON object on each line."
+)
 @options.labels
 @click.option(
     "--batch",
     default=16,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Pictures that each device computes at once; a chunk of the store.",
+    help="Number of pictures that each device computes at once; the size of the store's chunks.",
 )
 @click.option(
     "--stored",
     default="image",
     show_default=True,
     type=click.Choice(["image", "layer", "raw"]),
-    help="Maps for display at the size of the model's input or the layer, or raw signed ones at the layer's.",
+    help="What to store: maps for display, at the size of the model's input (image) or of the layer; or raw signed "
+    "maps, at the layer's size.",
 )
-@click.option("--maps-dtype", default="float16", show_default=True, type=click.Choice(["float16", "float32"]))
+@click.option(
+    "--maps-dtype",
+    default="float16",
+    show_default=True,
+    type=click.Choice(["float16", "float32"]),
+    help="Floating point type of the stored maps.",
+)
 @click.option("--logits", is_flag=True, help="Keep the model's whole output, not only the best five classes.")
 @click.option(
     "--metric",
@@ -73,20 +82,24 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
 @options.fit(True, True)
 @options.dtype
 @click.option(
-    "--devices", type=click.IntRange(min=1), help="Use so many of this process's devices.  [default: all]"
+    "--devices", type=click.IntRange(min=1), help="Number of this process's devices to use.  [default: all]"
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that read.  [default: one a core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Number of threads that read pictures.  [default: one for each core]",
+)
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
-    help="So many processes share the data set, here or on other hosts.",
+    help="Number of processes that share the data set, here or on other hosts.",
 )
-@click.option("--process", type=click.IntRange(min=0), help="This one, from 0 on.")
-@click.option("--coordinator", metavar="HOST:PORT", help="Of process 0, to use jax.distributed.")
+@click.option("--process", type=click.IntRange(min=0), help="Number of this process, from 0 on.")
+@click.option("--coordinator", metavar="HOST:PORT", help="Address of process 0, to use jax.distributed.")
 @click.option(
     "--distributed",
     is_flag=True,
-    help="Let JAX find the processes: Cloud TPU, SLURM, Open MPI. Done by itself under srun and mpirun.",
+    help="Let JAX find the processes: Cloud TPU, SLURM, Open MPI. Automatic under srun and mpirun.",
 )
 def run(dataset: Path | None, out: str, status: bool, verify: bool, as_json: bool, **given: Any) -> None:
     """Explain a whole DATASET into a zarr v3 store, resumable, on every device.

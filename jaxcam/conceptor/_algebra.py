@@ -176,7 +176,7 @@ def evidence(conceptor: Conceptor, samples: Float[Array | np.ndarray, "K *n"]) -
     W = conceptor.factor
     Z = jnp.asarray(samples, W.dtype)
     if Z.shape[0] != W.shape[0]:
-        raise ValueError(f"a conceptor of {W.shape[0]} channels cannot judge samples of shape {Z.shape}")
+        raise ValueError(f"a conceptor of {W.shape[0]} channels does not fit samples of shape {Z.shape}")
     columns = Z[:, None] if Z.ndim == 1 else Z
     size = jnp.sum(columns * columns, axis=0)
     inside = dot(inverse_root(W).T, dot(W.T, columns))
@@ -211,4 +211,4 @@ def check_positive(name: str, value: Any) -> None:
     if isinstance(value, jax.core.Tracer):
         return
     if isinstance(value, bool | str) or np.ndim(value) or not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is a finite number above 0; got {value!r}")
+        raise ValueError(f"{name} must be a finite number above 0; got {value!r}")

@@ -260,6 +260,6 @@ def _check_counts(records: int, batch: int, process: int, processes: int) -> Non
     if records == 0:
         raise ValueError("the data set is empty")
     if not isinstance(batch, int) or batch < 1:
-        raise ValueError(f"batch is a whole number of at least 1; got {batch!r}")
+        raise ValueError(f"batch must be a whole number of at least 1; got {batch!r}")
     if not 0 <= process < processes:
         raise ValueError(f"process is 0 to {processes - 1}, for {processes} processes; got {process}")

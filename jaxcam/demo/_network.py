@@ -39,7 +39,7 @@ class DigitFinder(nnx.Module):
         self.stage1 = nnx.Sequential(Block(16, 24, stride=2, rngs=rngs), Block(24, 24, rngs=rngs))
         self.stage2 = nnx.Sequential(Block(24, 48, stride=2, rngs=rngs), Block(48, 48, rngs=rngs))
         self.stage3 = Block(48, 64, rngs=rngs)
-        self.stage4 = Block(64, 80, rngs=rngs)  # not 64: a layer is told from another by its width
+        self.stage4 = Block(64, 80, rngs=rngs)  # not 64, so that every layer has a width of its own
         self.classifier = nnx.Linear(80, 10, rngs=rngs)
 
     def __call__(self, x):

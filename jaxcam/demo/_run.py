@@ -30,7 +30,8 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
         console: where the table is printed; standard output by default.
 
     Returns:
-        A row for each method, then two for maps that know nothing: random ones, and one bright in the middle.
+        A row for each method, then two for baseline maps that do not depend on the picture: random ones, and a
+        Gaussian in the centre.
 
     Raises:
         ValueError: too few scenes.
@@ -45,12 +46,13 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
     test = scenes(count, seed=seed)
     looked, images = probe(load(), LAYER), prepare(test.images)
 
+    # Explain every digit with every method.
     rows, drawn = [], {}
-    with console.status("compiling the network") as status:
+    with _terminal.bar("compiling the network", total=len(METHODS), unit="methods") as bar:
         logits = np.asarray(jax.jit(jax.vmap(_forward, (None, 0)))(looked, images))
         one_forward = float(flops(_forward, looked, images[0]))
         for name, method in METHODS.items():
-            status.update(f"explaining {test.labels.size} digits with {name}")
+            bar.show(doing=f"explaining {test.labels.size} digits with {name}", done=len(rows))
             row, maps = _measure(name, method, looked, images, test.labels, test.boxes, one_forward)
             rows.append(row)
             if maps is not None:
@@ -58,6 +60,7 @@ def run(out: Path, *, count: int = 64, seed: int = 3, console: Console | None = 
     shape = (*test.labels.shape, *test.images.shape[1:3])
     rows += [_score(name, maps, test.boxes) for name, maps in _floors(shape, seed)]
 
+    # Write the tables and the figure.
     setting = Setting(
         scenes=count,
         digits=test.labels.size,
@@ -118,7 +121,7 @@ def _score(name, maps, boxes):
 
 
 def _floors(shape, seed):
-    """What a map scores that knows nothing of the picture."""
+    """Baseline maps that do not depend on the picture."""
     height, width = shape[-2:]
     noise = np.random.default_rng(seed).random((*shape[:-2], height // 8, width // 8), np.float32)
     yield "random map", np.asarray(display(noise, size=(height, width)))

@@ -21,7 +21,7 @@ BATCH = 32
 
 
 class Lesson(NamedTuple):
-    """So many pictures, gone through so many times; an equal share of them has each number of digits."""
+    """Number of pictures and of passes over them; each number of digits has an equal share of the pictures."""
 
     pictures: int
     passes: int

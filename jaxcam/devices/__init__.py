@@ -1,1 +1,1 @@
-"""How work is laid on devices: what is computed at once, and images that are split over a mesh."""
+"""How work is divided over devices: the number of masks at once, and images that are sharded over a mesh."""

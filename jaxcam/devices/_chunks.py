@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 PICTURE = 224 * 224  # pixels
 ON_CPU = 16 * PICTURE  # of image that is forwarded at once on a CPU, and where the device is not known
 ON_ACCELERATOR = 512 * PICTURE  # keeps VGG's activations below 2³¹ elements; not tuned on any device
-SHARE = 4  # one part in so many of an accelerator's memory is for what is computed at once
+SHARE = 4  # 1 / SHARE of an accelerator's memory is for what is computed at once
 
 
 def default_chunk(image: tuple[int, ...], images: int = 1, *, each: Callable[[], int] | None = None) -> int:
@@ -41,7 +41,7 @@ def over_chunks(function: Callable, inputs: Any, chunk: int | None, image: tuple
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), inputs)
         chunk = default_chunk(image, each=lambda: peak_bytes(jax.make_jaxpr(function)(one).jaxpr))
     elif isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
+        raise ValueError(f"chunk must be a whole number of at least 1; got {chunk!r}")
     count = jax.tree.leaves(inputs)[0].shape[0]
     if count <= chunk:
         return jax.vmap(function)(inputs)
@@ -51,7 +51,7 @@ def over_chunks(function: Callable, inputs: Any, chunk: int | None, image: tuple
 
 @contextmanager
 def within_memory(batch: int) -> Iterator[None]:
-    """Turns what XLA says of memory into a MemoryError that names the batch."""
+    """Converts XLA's errors about memory into a MemoryError that names the batch."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

@@ -60,7 +60,7 @@ def export(
 
     Raises:
         ValueError: an image that the model rejects, an unknown method or platform, a wrong size.
-        TypeError: an option that the method does not have; `about` that is no JSON.
+        TypeError: an option that the method does not have; `about` that is not JSON.
         OSError: a file that cannot be written.
 
     Example:
@@ -76,7 +76,7 @@ def export(
     about = json.loads(json.dumps(dict(about or {}), allow_nan=False))
     if target is not None and not callable(target):
         raise TypeError(
-            f"classes are said when the explainer is called; a target is a callable, got {target!r}"
+            f"classes are given when the explainer is called; a target must be a callable, got {target!r}"
         )
     # Check and split what was given; classes come when the explainer is called.
     request = bind(
@@ -169,18 +169,18 @@ def _is_key(leaf: Any) -> bool:
 def _shape(image: Any) -> tuple[int, int, int]:
     shape = tuple(image)
     if len(shape) != 3 or not all(isinstance(side, int) and side >= 1 for side in shape):
-        raise ValueError(f"image is a shape (H, W, C), such as (224, 224, 3); got {image!r}")
+        raise ValueError(f"image must be a shape (H, W, C), such as (224, 224, 3); got {image!r}")
     return shape
 
 
 def _floating(dtype: Any) -> np.dtype:
     if not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"images are of floating point; got dtype {dtype}")
+        raise ValueError(f"images must be of floating point; got dtype {dtype}")
     return jnp.dtype(dtype)
 
 
 def _platforms(platforms: Sequence[str] | str) -> tuple[str, ...]:
     names = (platforms,) if isinstance(platforms, str) else tuple(platforms)
     if not names:
-        raise ValueError(f"an explainer runs on one platform at least: {', '.join(PLATFORMS)}")
+        raise ValueError(f"an explainer needs at least one platform: {', '.join(PLATFORMS)}")
     return tuple(dict.fromkeys(choose("platform", name, PLATFORMS) for name in names))

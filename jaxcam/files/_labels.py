@@ -88,7 +88,7 @@ def _read(path: Path) -> list[tuple[str, ...]]:
         if path.suffix.lower() == ".json" or text.lstrip().startswith(("[", "{")):
             return _json(json.loads(text))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no file of class names: {error}") from error
+        raise ValueError(f"{path} is not a file of class names: {error}") from error
     try:
         return _rows([line for line in text.splitlines() if line.strip()])
     except ValueError as error:

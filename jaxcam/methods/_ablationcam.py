@@ -1,4 +1,4 @@
-"""Ablation-CAM: a channel weighs what the score loses without it."""
+"""Ablation-CAM: the weight of a channel is the share of the score that is lost without it."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float

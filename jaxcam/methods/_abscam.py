@@ -1,4 +1,4 @@
-"""Abs-CAM: absolute gradients weigh the channels, and what the model says of each weighted channel weighs it again."""
+"""Abs-CAM: channels are weighted by absolute gradients, then by the score of the image behind each as a mask."""
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +61,7 @@ def abscam(
     "normalised" [third party]; "weighted" and "single" [ours].
     """
     if phase not in (1, 2):
-        raise ValueError(f"phase is 1 or 2; got {phase!r}")
+        raise ValueError(f"phase must be 1 or 2; got {phase!r}")
     choose("merge", merge, MERGES)
     choose("score", score, SCORES)
     look = probe.look(image, target)

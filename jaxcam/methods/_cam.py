@@ -1,4 +1,4 @@
-"""CAM, the first of them: the weights of the classification layer, without a gradient of the network."""
+"""CAM, the original method: channels are weighted by the classification layer's weights, without a gradient."""
 
 from typing import Any
 

@@ -1,10 +1,11 @@
 """Cluster-CAM: clusters of channels are the masks, so a handful of forward passes is enough."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from .. import _display
 from .._dtypes import widen
@@ -14,7 +15,6 @@ from .._kmeans import clustered
 from .._masks import reader, score_masks, varies
 from .._targets import Target
 from ..probes._probe import Image, Probe
-from ._cluster_merges import MERGES, SCORES, Groups, combine
 from ._of_probe import of_probe
 
 CLUSTERS = 28
@@ -30,10 +30,7 @@ def clustercam(
     normalise: str = "minmax",
     merge: str = "members-cut",
     score: str = "contrast",
-    scissors: float | int | Array = 1.0,
     knee: float | int | Array | None = 0.25,
-    temperature: float | int | Array = 0.1,
-    baseline: str = "zero",
     key: Array | None = None,
     restarts: int = 4,
     iterations: int = 30,
@@ -43,14 +40,13 @@ def clustercam(
     """Cluster-CAM: `M_j = N(centre_j)` of k-means over channels, `s_j = s_c(x ⊙ N(up(centre_j)))`, and a merge of them
     into the map, such as `M = Σ_j s_j M_j`. No gradient; m clusters cost m + 1 forward passes, whatever K.
 
-    The merges, with base and scissors the clusters of the highest and lowest score (of equals, the first):
+    `merge` is one of these, with base and scissors the clusters of the highest and lowest score (of equals, the first):
 
-    - "weighted": `Σ_j s_j M_j`; "members": `Σ_j s_j Σ_(k in j) A_k`, the clusters' own channels instead of masks.
-    - "weighted-cut", "members-cut": that map, cut by the scissors: `B = N(relu(map)) ⊙ (1 - λ M_scissors)`, then
-      brightened without a change of order, `B / (B + κ)`. Of a map that is nowhere above 0, as signed channels may
-      give, `B` has `N(map)` instead.
-    - "hard": `M_base - λ M_scissors`; "score-weighted": `v M_base - λ (1 - v) M_scissors`, `v = s_base`.
-    - "soft": `α = softmax(s / τ)`; `Σ α_j M_j` over `α_j ≥ 1/m`, minus λ times the same over the others.
+    - "members-cut": `W = Σ_j s_j Σ_(k in j) A_k`, the clusters' own channels instead of masks, cut by the scissors,
+      `B = N(relu(W)) ⊙ (1 - M_scissors)`, then brightened without a change of order, `B / (B + κ)`. Where W is
+      nowhere above 0, as of signed channels, `B` has `N(W)` instead.
+    - "weighted": `Σ_j s_j M_j`.
+    - "hard": `M_base - M_scissors`, the paper's, with `normalise="raw"`, `score="softmax"` and 10 clusters.
 
     Channels and masks that are constant are left out. Where one cluster is left there are no scissors; where none is,
     the map is 0. A callable target's value is the score.
@@ -61,16 +57,11 @@ def clustercam(
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
         clusters: from 1 to the layer's number of channels; by default 28, or that number where it is smaller. Fewer
             are found where fewer channels are distinct. `jaxcam.elbow` suggests a number for a layer.
-        normalise: of each channel before k-means: "raw", "l2" (unit length), "centred" (minus its mean, then unit
-            length), "minmax" (to [0, 1]).
-        merge: one of the above.
-        score: s, "softmax": the target's probability; "logit"; "minmax": logits scaled to [0, 1] over the clusters
-            (by which "score-weighted" is "hard"); "contrast": the same minus half their mean, so that clusters of low
-            score speak against.
-        scissors: λ, at least 0.
-        knee: κ of the merges that cut, above 0: the smaller, the brighter. None: the map is B.
-        temperature: τ of "soft", above 0.
-        baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
+        normalise: what k-means sees of each channel: "minmax", scaled to [0, 1]; or "raw", as it is.
+        merge: "members-cut", "weighted" or "hard".
+        score: s, "softmax": the target's probability; or "contrast": its logits scaled to [0, 1] over the clusters,
+            minus half their mean, so that clusters of low score speak against.
+        knee: κ of "members-cut", above 0: the smaller, the brighter. None: the map is B.
         key: of `jax.random`, for k-means; `jax.random.key(0)` by default.
         restarts: of k-means.
         iterations: of k-means, at most.
@@ -82,37 +73,41 @@ def clustercam(
         activation).
 
     Raises:
-        ValueError: clusters, scissors, knee, temperature or chunk out of range, an unknown normalise, merge, score or
-            baseline.
+        ValueError: clusters, knee, restarts or chunk out of range, an unknown normalise, merge or score.
 
-    Source: Feng et al. 2023, "Cluster-CAM", arXiv 2302.01642 [paper] for clusters, base and scissors; "hard" and
-    "score-weighted" [third party]; everything else, defaults among it, [ours].
+    Source: Feng et al. 2023, "Cluster-CAM", arXiv 2302.01642 [paper] for clusters, base and scissors; "hard" [third
+    party]; everything else, defaults among it, [ours].
     """
     scale = choose("normalise", normalise, NORMALISE)
     choose("merge", merge, MERGES)
     reads = choose("score", score, SCORES)
-    _check(scissors, knee, temperature)
+    if knee is not None and not isinstance(knee, jax.Array) and not 0 < knee < math.inf:
+        raise ValueError(f"knee must be a number above 0, or None; got {knee!r}")
+    # Cluster the channels.
     output, activation = probe(image)
     A = jnp.moveaxis(widen(activation), -1, 0)
     groups = group(
         scale(A), _count(clusters, A.shape[0]), varies(A), key=key, restarts=restarts, iterations=iterations
     )
-    scores, valid = score_masks(
-        probe, image, groups.masks, reader(output, target, reads), baseline=baseline, chunk=chunk
-    )
-    found = combine(
-        A,
-        groups,
-        scores,
-        valid,
-        merge,
-        score,
-        scissors=scissors,
-        knee=knee,
-        temperature=temperature,
-        fuse=fuse,
-    )
+    # Score the image behind the mask of each cluster.
+    scores, valid = score_masks(probe, image, groups.masks, reader(output, target, reads), chunk=chunk)
+    # Merge the clusters into one map.
+    found = combine(A, groups, scores, valid, merge, score, knee=knee, fuse=fuse)
     return finite_only(found, A, scores)
+
+
+class Groups(NamedTuple):
+    """Channels in clusters.
+
+    Attributes:
+        masks: `N(centre)` of each cluster, 0 where it is empty or constant.
+        labels: the cluster of each channel.
+        used: which channels took part, the others being constant.
+    """
+
+    masks: Float[Array, "m h w"]
+    labels: Int[Array, " K"]
+    used: Bool[Array, " K"]
 
 
 def group(
@@ -141,42 +136,82 @@ def group(
     return Groups(_display.normalise(centers), found.labels, used)
 
 
-def _unit(A: Array) -> Array:
-    squares = jnp.sum(A * A, axis=(1, 2), keepdims=True)
-    length = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 1)
-    return A / length
-
-
-NORMALISE = {
-    "raw": lambda A: A,
-    "l2": lambda A: _unit(_tame(A)),
-    "centred": lambda A: _unit(_tame(A - jnp.mean(A, axis=(1, 2), keepdims=True))),
-    "minmax": _display.normalise,
-}
-
-
-def _tame(A: Array) -> Array:
-    """Each channel divided by its largest magnitude, so that its square stays inside the range of float32."""
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(A), axis=(1, 2), keepdims=True))
-    return A / jnp.where(largest > 0, largest, 1)
-
-
 def _count(clusters: int | None, channels: int) -> int:
     if clusters is None:
         return min(CLUSTERS, channels)
     if isinstance(clusters, bool) or not isinstance(clusters, int) or not 1 <= clusters <= channels:
         raise ValueError(
-            f"clusters is a whole number from 1 to {channels}, the layer's channels; got {clusters!r}"
+            f"clusters must be a whole number from 1 to {channels}, the layer's channels; got {clusters!r}"
         )
     return clusters
 
 
-def _check(
-    scissors: float | int | Array, knee: float | int | Array | None, temperature: float | int | Array
-) -> None:
-    if not isinstance(scissors, jax.Array) and not 0 <= scissors < math.inf:
-        raise ValueError(f"scissors is a strength of at least 0; got {scissors!r}")
-    if knee is not None and not isinstance(knee, jax.Array) and not 0 < knee < math.inf:
-        raise ValueError(f"knee is a number above 0, or None; got {knee!r}")
-    if not isinstance(temperature, jax.Array) and not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be above 0; got {temperature!r}")
+def combine(
+    A: Float[Array, "K h w"],
+    groups: Groups,
+    scores: Float[Array, " m"],
+    valid: Bool[Array, " m"],
+    merge: str,
+    score: str,
+    *,
+    knee: float | int | Array | None,
+    fuse: Fuse,
+) -> Float[Array, "h w"]:
+    """The map that a merge makes of clusters and their scores."""
+    if score == "contrast":
+        scores = contrast(scores, valid)
+    order = rank(scores, valid)
+    return MERGES[merge](A, groups, jnp.where(valid, scores, 0), order, knee, fuse)
+
+
+class Order(NamedTuple):
+    """Index of the base and of the scissors, and how many clusters are valid. Scissors mean nothing if `count` < 2."""
+
+    base: Int[Array, ""]
+    scissors: Int[Array, ""]
+    count: Int[Array, ""]
+
+
+def rank(scores: Float[Array, " m"], valid: Bool[Array, " m"]) -> Order:
+    """Highest and lowest score among the valid clusters, the first of equals; never the same cluster for both."""
+    base = jnp.argmax(jnp.where(valid, scores, -jnp.inf))
+    others = valid & (jnp.arange(scores.shape[0]) != base)
+    return Order(base, jnp.argmin(jnp.where(others, scores, jnp.inf)), jnp.sum(valid))
+
+
+def contrast(scores: Float[Array, " m"], valid: Bool[Array, " m"]) -> Float[Array, " m"]:
+    """Valid scores scaled to [0, 1], all 1 where they are equal, minus half their mean."""
+    low = jnp.min(jnp.where(valid, scores, jnp.inf))
+    high = jnp.max(jnp.where(valid, scores, -jnp.inf))
+    apart = high > low
+    scaled = (scores - jnp.where(apart, low, 0)) / jnp.where(apart, high - low, 1)
+    scaled = jnp.where(valid & apart, scaled, valid.astype(scores.dtype))
+    return jnp.where(
+        valid, scaled - 0.5 * jnp.sum(scaled) / jnp.maximum(jnp.sum(valid.astype(scores.dtype)), 1), 0
+    )
+
+
+def _members_cut(A, groups, scores, order, knee, fuse):
+    share = jnp.where(groups.used, scores[groups.labels], 0)
+    fused = fuse(jnp.moveaxis(share[:, None, None] * A, 0, -1))
+    cut = jnp.where(order.count > 1, 1.0, 0).astype(A.dtype) * groups.masks[order.scissors]
+    positive = jnp.where(jnp.any(fused > 0), jax.nn.relu(fused), fused)  # signed channels may add up to none
+    base = _display.normalise(positive) * (1 - cut)
+    return base if knee is None else base / (base + knee)
+
+
+def _weighted(A, groups, scores, order, knee, fuse):
+    return fuse(jnp.moveaxis(scores[:, None, None] * groups.masks, 0, -1))
+
+
+def _hard(A, groups, scores, order, knee, fuse):
+    places = jnp.arange(scores.shape[0])
+    base = (places == order.base) & (order.count > 0)
+    scissors = (places == order.scissors) & (order.count > 1)
+    share = base.astype(scores.dtype) - scissors.astype(scores.dtype)
+    return fuse(jnp.moveaxis(share[:, None, None] * groups.masks, 0, -1))
+
+
+NORMALISE = {"minmax": _display.normalise, "raw": lambda A: A}
+MERGES = {"members-cut": _members_cut, "weighted": _weighted, "hard": _hard}
+SCORES = {"contrast": "logit", "softmax": "softmax"}  # what is read of the output

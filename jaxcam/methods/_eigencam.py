@@ -35,7 +35,7 @@ def eigencam(
 def eigengradcam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = principal_component
 ) -> Float[Array, "h w"]:
-    """EigenGrad-CAM: Eigen-CAM of the evidence `E = G ⊙ A`, which makes it speak of a class:
+    """EigenGrad-CAM: Eigen-CAM of the evidence `E = G ⊙ A`, which depends on the class:
     `M = (E - mean E) v₁`.
 
     Args:

@@ -40,7 +40,7 @@ def gradcam(
 def gradcam_elementwise(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "h w"]:
-    """Element-wise Grad-CAM: `M = Σ_k relu(G_k ⊙ A_k)`, only what speaks for the target.
+    """Element-wise Grad-CAM: `M = Σ_k relu(G_k ⊙ A_k)`, only the evidence for the target.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.

@@ -1,4 +1,4 @@
-"""Score-CAM: every channel is a mask, and weighs what the model says of the image behind it."""
+"""Score-CAM: every channel is a mask, and its weight is the model's score of the image behind the mask."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ def scorecam(
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
         weights: "channels": softmax over the channels of their raw scores. "probability": `w_k = p_c`, the softmax
             probability over the classes of the masked image.
-        top: score only so many channels, those of the largest standard deviation over positions; all by default.
+        top: number of channels to score, those of the largest standard deviation over positions; all by default.
         baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
         align_corners: how masks are enlarged: corner on corner as the peer does, or by half-pixel centres (False).
         chunk: masks that are forwarded at once; by default what suits the device, as in `jaxcam.explain`.
@@ -77,6 +77,6 @@ def _softmax(scores: Array, valid: Array) -> Array:
 
 def _most_varied(A: Array, top: int) -> Array:
     if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= A.shape[0]:
-        raise ValueError(f"top is a number of channels, from 1 to the layer's {A.shape[0]}; got {top!r}")
+        raise ValueError(f"top must be a number of channels, from 1 to the layer's {A.shape[0]}; got {top!r}")
     _, channels = jax.lax.top_k(jax.lax.stop_gradient(jnp.std(A, axis=(1, 2))), top)
     return channels

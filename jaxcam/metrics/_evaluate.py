@@ -1,4 +1,4 @@
-"""Several metrics of one batch, sharing what they have in common."""
+"""Several metrics of one batch, which share one compiled program."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -85,7 +85,7 @@ def evaluate(
 
 def _check_names(metrics, **given):
     if isinstance(metrics, str) or not metrics:
-        raise ValueError(f"metrics is a list of names; got {metrics!r}")
+        raise ValueError(f"metrics must be a list of names; got {metrics!r}")
     for name in metrics:
         if name not in METRICS:
             raise ValueError(unknown("metric", name, METRICS, show=99))

@@ -1,4 +1,4 @@
-"""Maps that know nothing about the picture: what every method must beat, in every table."""
+"""Baseline maps that do not depend on the picture: every method must beat them, and every table shows them."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def centred_maps(count: int, size: tuple[int, int], *, sigma: float = 0.25) -> F
     Source: [ours].
     """
     if not sigma > 0:
-        raise ValueError(f"sigma is a share of the sides, above 0; got {sigma}")
+        raise ValueError(f"sigma must be a share of the sides, above 0; got {sigma}")
     height, width = _size(size)
     v, u = ((jnp.arange(side, dtype=jnp.float32) + 0.5) / side - 0.5 for side in (height, width))
     bell = jnp.exp(-(v[:, None] ** 2 + u[None] ** 2) / (2 * sigma**2))
@@ -55,7 +55,7 @@ def centred_maps(count: int, size: tuple[int, int], *, sigma: float = 0.25) -> F
 
 
 def uniform_maps(count: int, size: tuple[int, int]) -> Float[Array, "B H W"]:
-    """Maps of ones: `L = 1`, which drop nothing, and say nothing.
+    """Maps of ones: `L = 1`, which have no drop and no information.
 
     Args:
         count: how many.
@@ -83,5 +83,5 @@ def floors(count: int, size: tuple[int, int], *, key: Any) -> dict[str, Float[Ar
 
 def _size(size: Any) -> tuple[int, int]:
     if len(size) != 2:
-        raise ValueError(f"size is (height, width) in pixels; got {size!r}")
+        raise ValueError(f"size must be (height, width) in pixels; got {size!r}")
     return check_count("height", size[0]), check_count("width", size[1])

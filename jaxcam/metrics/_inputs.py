@@ -41,7 +41,7 @@ def check_maps(maps: Any, *, unit: bool = False) -> Float[Array, "B H W"]:
         hint = ". Add a batch axis: maps[None]" if maps.ndim == 2 else ""
         raise ValueError(f"maps must be a batch (B, H, W); got shape {tuple(maps.shape)}{hint}")
     if 0 in maps.shape:
-        raise ValueError(f"maps of shape {tuple(maps.shape)} hold nothing")
+        raise ValueError(f"maps must not be empty; got shape {tuple(maps.shape)}")
     if not jnp.issubdtype(maps.dtype, jnp.floating):
         raise TypeError(f"maps must be of floating point; got dtype {maps.dtype}")
     if not isinstance(maps, Tracer):
@@ -63,7 +63,7 @@ def check_maps(maps: Any, *, unit: bool = False) -> Float[Array, "B H W"]:
 
 def check_count(name: str, value: Any, *, least: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is a whole number of at least {least}; got {value!r}")
+        raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
     return value
 
 
@@ -78,7 +78,7 @@ def _check_targets(probe: Probe, images: Array, targets: Any) -> Array | None:
     if targets is None:
         return None
     if callable(targets) or isinstance(targets, bool | str | float | _targets.Top):
-        raise TypeError(f"targets are class indices, one or one per image, or None; got {targets!r}")
+        raise TypeError(f"targets must be class indices, one or one per image, or None; got {targets!r}")
     indices = whole_numbers(targets)
     if indices.shape not in ((), images.shape[:1]):
         raise ValueError(

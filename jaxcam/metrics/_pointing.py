@@ -35,7 +35,7 @@ def pointing_game(maps: Any, boxes: Any, *, tolerance: float | int = TOLERANCE) 
     party]; a box that is hit at a tolerance of 0, and constant maps, are ours [ours].
     """
     if not 0 <= tolerance < np.inf:
-        raise ValueError(f"tolerance is a distance in pixels, at least 0; got {tolerance}")
+        raise ValueError(f"tolerance must be a distance in pixels, at least 0; got {tolerance}")
     maps = check_maps(maps)
     return _pointing(maps, pack(boxes, maps.shape), tolerance)
 

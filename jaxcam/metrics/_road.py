@@ -1,4 +1,4 @@
-"""ROAD, remove and debias: pixels are removed by imputation, so that the shape of what is missing tells nothing."""
+"""ROAD, remove and debias: pixels are removed by imputation, so that the removed region's shape is hidden."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ def road_options(percentiles, noise, iterations) -> tuple[tuple[str, Any], ...]:
         if not 0 < q < 100:
             raise ValueError(f"a percentile lies between 0 and 100; got {q:g}")
     if not 0 <= noise < np.inf:
-        raise ValueError(f"noise is a standard deviation of at least 0; got {noise}")
+        raise ValueError(f"noise must be a standard deviation of at least 0; got {noise}")
     return (
         ("percentiles", wanted),
         ("noise", float(noise)),

@@ -53,9 +53,7 @@ def build(
     options = dict(architecture.options)
     if image_size is not None:
         if (patch := options.get("patch")) is None:
-            raise ValueError(
-                f"{name} has no positions that fit one size alone: leave out image_size={image_size}"
-            )
+            raise ValueError(f"{name} takes images of any size: leave out image_size={image_size}")
         if image_size < patch or image_size % patch:
             raise ValueError(
                 f"{name} cuts images into patches of {patch}x{patch}, got image_size={image_size}"
@@ -73,7 +71,7 @@ def build(
         rngs=_Keys((nnx.Rngs(0) if rngs is None else rngs).params()),
         **options,
     )
-    model.default_layer = architecture.layer  # which a probe of a layer that says nothing proposes
+    model.default_layer = architecture.layer  # which errors of a probe suggest
     return model
 
 
@@ -83,7 +81,7 @@ def names() -> tuple[str, ...]:
 
 
 def default_layer(name: str) -> str:
-    """The layer whose class activation maps say most: the last that still has positions to tell apart.
+    """The recommended layer for class activation maps: the last that has more than one position.
 
     Raises:
         ValueError: no such architecture.
@@ -92,12 +90,12 @@ def default_layer(name: str) -> str:
 
 
 def preprocess(name: str, *, weights: str | None = None) -> Preprocess:
-    """How a published checkpoint of the architecture wants pictures: a function (picture) -> float32 (H, W, 3).
+    """The preprocessing of a published checkpoint: a function (picture) -> float32 (H, W, 3).
 
     Args:
         name: one of `names()`.
-        weights: one of torchvision's entries ("DEFAULT", "IMAGENET1K_V2", ...), since they differ in it; by default
-            "IMAGENET1K_V1" (of vit_h_14, which has none, "IMAGENET1K_SWAG_LINEAR_V1"; of regnet_y_128gf
+        weights: one of torchvision's entries ("DEFAULT", "IMAGENET1K_V2", ...), which differ in their preprocessing;
+            by default "IMAGENET1K_V1" (of vit_h_14, which has none, "IMAGENET1K_SWAG_LINEAR_V1"; of regnet_y_128gf
             "IMAGENET1K_SWAG_E2E_V1"; of the ResNets for CIFAR "CIFAR10").
 
     Raises:

@@ -11,7 +11,7 @@ from ._preprocess import IMAGENET, Preprocess
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """How to build a model, which layer to explain, and how its checkpoint wants pictures.
+    """How to build a model, which layer to explain, and the preprocessing of its checkpoint.
 
     Attributes:
         model: called as `model(num_classes=, dtype=, param_dtype=, rngs=, **options)`.

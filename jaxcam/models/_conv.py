@@ -114,7 +114,7 @@ def _shifted(x, kernel, *, strides, padding, dilation, groups, precision):
 
 
 def check_map(x, channels: int | None = None) -> None:
-    """Raise unless `x` is a batch of float maps `(B, H, W, C)` with so many channels."""
+    """Raise unless `x` is a batch of float maps `(B, H, W, C)` with that number of channels."""
     if x.ndim != 4 or (channels is not None and x.shape[3] != channels):
         expected = f"(B, H, W, {'C' if channels is None else channels})"
         raise ValueError(f"expected a batch {expected}, channels last; got shape {tuple(x.shape)}")

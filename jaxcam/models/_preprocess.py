@@ -1,4 +1,4 @@
-"""A picture as a checkpoint wants it: upright RGB, resized by PIL, cropped or squeezed, normalised."""
+"""The preprocessing of pictures for a checkpoint: upright RGB, resized by PIL, cropped or squeezed, normalised."""
 
 from dataclasses import dataclass
 from typing import Any

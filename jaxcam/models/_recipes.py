@@ -1,4 +1,4 @@
-"""How the published checkpoints want pictures, where that differs from one checkpoint of a network to the next."""
+"""The preprocessing of published checkpoints, where checkpoints of one network differ in it."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ _OF_ONE = {
 
 
 def recipe(name: str, weights: str | None) -> Preprocess:
-    """What `jaxcam.models.preprocess` gives."""
+    """The preprocessing that `jaxcam.models.preprocess` returns."""
     own = find(name).preprocess
     if weights is None:
         return own

@@ -1,4 +1,4 @@
-"""Squeeze and excitation (Hu et al., 2018, arXiv:1709.01507): each channel weighed by what all channels' means say."""
+"""Squeeze and excitation (Hu et al., 2018, arXiv:1709.01507): a factor for each channel, from all channels' means."""
 
 from collections.abc import Callable
 from typing import Any

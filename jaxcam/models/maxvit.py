@@ -1,7 +1,7 @@
 """MaxViT (Tu et al., 2022, arXiv:2204.01697) as in torchvision.
 
-Stochastic depth, which only trains, is left out. Everything between layers is a map (B, H, W, C): windows and grids
-are cut inside the attention, so every layer can be explained.
+Stochastic depth, which matters in training only, is left out. Everything between layers is a map (B, H, W, C):
+windows and grids are cut inside the attention, so every layer can be explained.
 """
 
 from functools import partial
@@ -82,7 +82,7 @@ class RelativePositionalMultiHeadAttention(nnx.Module):
         self.heads, self.partition, self.grid = heads, partition, grid
 
     def buffers(self) -> dict[str, np.ndarray]:
-        """What torch's state_dict holds besides, though it follows from the partition."""
+        """Arrays of torch's state_dict that follow from the size of the partition."""
         return {"relative_position_index": relative_position_index(self.partition)}
 
     def __call__(self, x):

@@ -1,7 +1,7 @@
 """Swin Transformer (Liu et al., 2021, arXiv:2103.14030) as in torchvision; version 2 builds on it in swin_v2.py.
 
-Stochastic depth, which only trains, is left out. Everything between layers is a map (B, H, W, C): windows are cut
-inside the attention, so every layer can be explained.
+Stochastic depth, which matters in training only, is left out. Everything between layers is a map (B, H, W, C):
+windows are cut inside the attention, so every layer can be explained.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class ShiftedWindowAttention(nnx.Module):
         self.relative_position_bias_table = nnx.Param(table)
 
     def buffers(self) -> dict[str, np.ndarray]:
-        """What torch's state_dict holds besides, though it follows from the window."""
+        """Arrays of torch's state_dict that follow from the size of the window."""
         return {"relative_position_index": relative_position_index(self.window).reshape(-1)}
 
     def bias(self):

@@ -66,7 +66,7 @@ class VisionTransformer(nnx.Module):
     Images have the one size that the table of positions is for; any other is a ValueError.
     """
 
-    leading_tokens = 1  # the class token, which is no part of a map
+    leading_tokens = 1  # the class token, which has no position in a map
 
     def __init__(
         self,

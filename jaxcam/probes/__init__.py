@@ -1,1 +1,1 @@
-"""Where a model is looked at: a layer of an NNX, Linen or Equinox module, or a tap in any function."""
+"""Probes, which look at a model and edit it: a layer of an NNX, Linen or Equinox module, or a tap in any function."""

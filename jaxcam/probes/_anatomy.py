@@ -1,4 +1,4 @@
-"""How a probe reaches into a model: a submodule by its path, or two functions with the layer between them."""
+"""How a probe splits a model at a layer: a submodule by its path, or two functions with the layer between them."""
 
 import dataclasses
 from collections.abc import Callable, Hashable

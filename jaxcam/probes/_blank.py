@@ -1,4 +1,4 @@
-"""Maps that say nothing: zero everywhere, or not a number; and why they are."""
+"""Maps without information, zero everywhere or not finite, and the reason why."""
 
 import warnings
 from typing import Any
@@ -14,18 +14,18 @@ LOOKS = 8  # blank maps of a run whose cause is looked for
 
 
 class MapWarning(UserWarning):
-    """A map that says nothing: not finite, or zero everywhere because no gradient reaches the layer."""
+    """A map without information: not finite, or zero everywhere because no gradient reaches the layer."""
 
 
 class Blank:
-    """Says of a run's maps, in a few words, which are zero everywhere and why. It looks again at the first few."""
+    """Notes which maps of a run are zero everywhere, and why. To find the reason it looks at the first few again."""
 
     def __init__(self, probe: Probe):
         self.probe = probe
         self._causes: list[str] = []
 
     def note(self, raw: np.ndarray, image: Image, target: Target) -> str:
-        """What is to be said of a map: nothing, where it has a value other than zero."""
+        """The note on a map, empty for a map that has a value other than zero."""
         if raw.any():
             return ""
         if len(self._causes) < LOOKS:
@@ -39,7 +39,7 @@ class Blank:
 def why_blank(probe: Probe, image: Image, target: Target) -> str:
     """Why the map of an image is zero everywhere, and the layer to take instead.
 
-    Nothing where the layer has an activation and a gradient: then no evidence speaks for the target. It costs a forward
+    Empty where the layer has an activation and a gradient: then there is no evidence for the target. It costs a forward
     pass and the backward pass of what follows the layer.
     """
     try:

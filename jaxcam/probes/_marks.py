@@ -61,7 +61,7 @@ class Marked(Hashable, Protocol):
     Attributes:
         name: of the mark that is looked at.
         who: that mark in words.
-        tokens: how many tokens lead that stand for no place.
+        tokens: number of leading non-spatial tokens.
     """
 
     @property
@@ -78,7 +78,7 @@ class Marked(Hashable, Protocol):
         ...
 
     def check(self, program: Any, parameters: Any, after: dict[str, Any]) -> None:
-        """Raises ValueError where the program, whose last outputs are those of `after`, is none to be probed."""
+        """Raises ValueError where the program, whose last outputs are those of `after`, cannot be probed."""
         ...
 
     def missing(self, parameters: Any, names: list) -> str:

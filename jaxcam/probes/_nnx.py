@@ -92,7 +92,7 @@ _trace: Any = jax.make_jaxpr(Static.run, static_argnums=0, return_shape=True)
 class Submodule:
     """A submodule of an NNX module, by path.
 
-    `tokens`: the leading ones that stand for no place, where the submodule returns tokens. `default`: the path that
+    `tokens`: number of leading non-spatial tokens, where the submodule returns tokens. `default`: the path that
     the model names as the one to take.
     """
 

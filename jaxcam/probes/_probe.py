@@ -25,7 +25,7 @@ Image = Float[Array | np.ndarray, "H W C"]
 
 
 class Look(NamedTuple):
-    """What one look at a layer sees, for one image.
+    """Output, score, activation and gradient of one layer, for one image.
 
     Attributes:
         output: the model's output, usually logits `(classes,)`.
@@ -66,8 +66,8 @@ class Probe:
         Raises:
             TypeError: an image that is not of floating point.
             ValueError: an image that is not `(H, W, C)`, a layer that is called twice or never, an activation
-                that is no map and no grid of tokens or has one position, an edit that changes the shape, a model that
-                runs in training mode.
+                that is neither a map nor a grid of tokens or that has one position only, an edit that changes the
+                shape, a model that runs in training mode.
         """
         check_image(image)
         activation, rest = self._split_at(image)
@@ -149,12 +149,12 @@ def probe(
         split: instead of a model and a layer, two functions of a batch: `features: images -> activation (1, h, w, K)`,
             or tokens, and `head: activation -> output`. A function that is a pytree (an `nnx.Module`, a
             `jax.tree_util.Partial`) keeps its arrays as arguments; a plain function is static.
-        tokens: how many tokens lead that stand for no place (class, registers). They are not in the map, and no
-            edit changes them. By default the model's attribute `leading_tokens`, which `models.build` sets, or
-            else one or none, whichever leaves a grid. It means nothing for a layer that returns a map.
+        tokens: number of leading non-spatial tokens (class token, registers). They are not part of the map, and an
+            edit does not change them. By default the model's attribute `leading_tokens`, which `models.build` sets;
+            without it 0 or 1, whichever leaves a grid. Ignored for a layer that returns a map.
 
     Raises:
-        TypeError: neither or both ways of naming a layer; a model of no such kind; a Linen module without variables,
+        TypeError: neither or both ways of naming a layer; a model of another kind; a Linen module without variables,
             or an NNX module with them; an option of the call that cannot be hashed.
         ValueError: a path that does not exist (the nearest that does is named), or one that is not callable; a
             number of tokens below 0. What a Linen module or a function lacks, and a batch norm or a dropout that runs
@@ -168,7 +168,7 @@ def probe(
         (8, 8, 64)
     """
     if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0):
-        raise ValueError(f"tokens is a whole number of at least 0; got {tokens!r}")
+        raise ValueError(f"tokens must be a whole number of at least 0; got {tokens!r}")
     if split is not None:
         if model is not None or layer is not None:
             raise TypeError("pass a model and a layer, or split=(features, head), not both")

@@ -27,7 +27,7 @@ def programs(equation: Any) -> Iterator[Any]:
 
 
 def source(program: Any, output: Any) -> int | None:
-    """The number of the input that an output is, unchanged; None where it is none of them."""
+    """The number of the input that an output is, unchanged; None where it is not an input."""
     while not isinstance(output, Literal):
         if output in program.invars:
             return program.invars.index(output)

@@ -1,4 +1,4 @@
-"""Tokens `(1, tokens, K)` as the map that they are a list of, and back."""
+"""Tokens `(1, tokens, K)` rearranged as a map `(1, h, w, K)`, and back."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def as_map(activation: Any, image: tuple[int, int], leading: int | None, who: st
 
     Args:
         activation: `(1, h, w, K)`, which is the map itself, or tokens `(1, tokens, K)`: patches row by row, after
-            leading tokens (for the class, or registers) that stand for no place.
+            leading non-spatial tokens (class token, registers).
         image: height and width of the image in pixels. A grid is of square patches that cover it.
         leading: how many leading tokens there are; None if there is none or one, whichever leaves a grid.
         who: returned the activation, for the error.
@@ -51,7 +51,7 @@ def as_map(activation: Any, image: tuple[int, int], leading: int | None, who: st
 
 
 def _grid(count: int, height: int, width: int) -> tuple[int, int] | None:
-    """Rows and columns of `count` square patches that cover an image, if there are such."""
+    """Rows and columns of `count` square patches that cover an image; None where there are none."""
     if count < 1:
         return None
     patch = math.isqrt(height * width // count)
@@ -66,6 +66,6 @@ def _message(who: str, count: int, image: tuple[int, int], leading: int | None) 
     possible = {n: grid for n in range(_MANY + 1) if (grid := _grid(count - n, *image))}
     hint = " or ".join(f"tokens={n} leaves {rows}x{columns}" for n, (rows, columns) in possible.items())
     return (
-        f"{who} returns {count} tokens for a {height}x{width} image: {dropped} they are no grid of square patches. "
-        f"Pass tokens=, how many class and register tokens lead{': ' + hint if hint else ''}"
+        f"{who} returns {count} tokens for a {height}x{width} image: {dropped} they do not form a grid of square "
+        f"patches. Pass tokens=, the number of leading class and register tokens{': ' + hint if hint else ''}"
     )

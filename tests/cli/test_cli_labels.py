@@ -34,7 +34,7 @@ def test_files_of_every_form(tmp_path, file, text):
         ("few.txt", "cat\ndog\n", "few.txt names 2 classes, the model has 3"),
         ("gap.tsv", "0\tcat\n1\tdog\n3\tfox\n", "numbered from 0 to 2, each once"),
         ("twice.tsv", "0\tcat\n1\tdog\n1\tfox\n", "numbered from 0 to 2, each once"),
-        ("broken.json", "[1, 2", "broken.json is no file of class names"),
+        ("broken.json", "[1, 2", "broken.json is not a file of class names"),
         ("number.json", "[1, 2, 3]", "class 0 of the JSON has no name: 1"),
         ("word.json", '"cat"', "a list, or a dict from index to name"),
     ],
@@ -47,7 +47,7 @@ def test_files_that_name_no_classes(tmp_path, file, text, message):
 
 def test_a_picture_is_no_file_of_names(tmp_path):
     (tmp_path / "x.txt").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(ValueError, match=r"x\.txt is no file of class names"):
+    with pytest.raises(ValueError, match=r"x\.txt is not a file of class names"):
         labels_for("any", 3, path=tmp_path / "x.txt")
 
 

@@ -126,7 +126,7 @@ def test_output_folder_that_cannot_be_written(explain, folder, tmp_path, monkeyp
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         result = explain(folder, out=out)
         assert result.code == 2
-        assert f"'{tmp_path}/file' is no folder" in result.error
+        assert f"'{tmp_path}/file' is not a folder" in result.error
     # permissions do not stop root, who may run this
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     result = explain(folder, out=tmp_path / "locked")

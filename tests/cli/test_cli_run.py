@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-from jaxcam import datasets
+from jaxcam import _terminal, datasets
 from jaxcam.cli import _progress
 from jaxcam.datasets.running._clock import Clock
 from jaxcam.datasets.running._loop import Loop
@@ -123,8 +123,26 @@ def test_where_nobody_looks_a_line_now_and_then(monkeypatch, capsys):
     ]
 
 
+def test_on_a_terminal_one_bar_for_every_command(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes standard error for a terminal then
+    monkeypatch.setenv("COLUMNS", "120")
+    with _progress.shown(as_json=False) as tell:
+        tell({"event": "batch", "done": 1200, "failed": 3, "left": 800, "rate": 212.44, "busy": 0.97})
+        tell({"event": "failed", "path": "a.png", "reason": "truncated"})
+    drawn = capsys.readouterr().err
+    for words in (
+        "1203/2003",
+        "3 failed, 212.4 images/s, 3 s left, device busy 97%",
+        "failed a.png: truncated",
+    ):
+        assert words in drawn
+    with _terminal.bar("weights.pth", unit="bytes") as bar:
+        bar.show(done=500_000, total=2_000_000)
+    assert "0.5/2.0 MB" in capsys.readouterr().err
+
+
 def test_times_are_short():
-    assert [_progress.duration(each) for each in (9.9, 230, 7500, 180_000)] == [
+    assert [_terminal.duration(each) for each in (9.9, 230, 7500, 180_000)] == [
         "9 s",
         "3 min 50 s",
         "2 h 5 min",

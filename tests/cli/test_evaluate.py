@@ -255,7 +255,7 @@ def test_each_picture_its_own_class(folder, boxes, tmp_path):
         ("t.json", '{"a.png": 1.5}', "a.png: a class is a number or a name; got 1.5"),
         ("t.json", '{"a.png": []}', "a.png: its list of classes is empty"),
         ("t.json", '[{"file": "a.png"}]', "row 1: no key 'target'"),
-        ("t.json", "[1]", "is no list of rows"),
+        ("t.json", "[1]", "is not a list of rows"),
     ],
 )
 def test_files_of_classes_that_are_none(folder, tmp_path, name, text, message):
@@ -368,8 +368,8 @@ BAD_BOXES = {
     "empty": ([{**ROW, "boxes": []}], "with one at least; got []"),
     "three numbers": ([{**ROW, "boxes": [[1, 2, 3]]}], "got [[1, 2, 3]]"),
     "no file": ([{"boxes": [[1, 1, 9, 9]]}], "row 1: no key 'path'"),
-    "no list": ({"a.png": [1, 1, 9, 9]}, "is no list of rows, one a picture"),
-    "no json": ("[{", "is no JSON: "),
+    "no list": ({"a.png": [1, 1, 9, 9]}, "is not a list of rows, one for each picture"),
+    "no json": ("[{", "is not JSON: "),
     "class": ([{**ROW, "imagenet": [104]}], "a.png: no class 104: the model has 10 classes"),
 }  # fmt: skip
 

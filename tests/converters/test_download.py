@@ -274,7 +274,7 @@ def test_a_broken_length_is_another_try(server, target, told):
     assert_whole(target)
     target.unlink()
     server.faults = [("length", told)] * 3
-    with pytest.raises(ConnectionError, match="Content-Length that is no number"):
+    with pytest.raises(ConnectionError, match="Content-Length that is not a number"):
         get(server, target)
 
 

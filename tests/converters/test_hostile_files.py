@@ -321,10 +321,10 @@ def test_orbax_folders(tmp_path):
     write_orbax(path, {"w": np.ones(3)})
     assert outcome(path) == "read 24"
     os.mkfifo(path / "d" / "pipe")
-    assert "refused: pipe in it is no file" in outcome(path)
+    assert "refused: pipe in it is not a regular file" in outcome(path)
     (path / "d" / "pipe").unlink()
     (path / "loop").symlink_to(path)
-    assert "refused: loop in it is no file" in outcome(path)
+    assert "refused: loop in it is not a regular file" in outcome(path)
     (path / "loop").unlink()
     described = json.loads((path / "_METADATA").read_text())
     for damage in (b"", b"[" * 100_000, b"{}", b"[]", b'{"tree_metadata": {"a": 3}}', b"\xff"):

@@ -73,7 +73,7 @@ SAVED = {"x": tz.tensor(storage("7", np.float32, 24), (24,), (1,))}
         ({"x": tz.Call(tz.Global("os", "system"), ("true",))}, {}, r"refused: it asks for os\.system"),
         (tz.pickled(tz.Raw(b"(i__builtin__\nexec\n")), {}, "refused: it asks for the operation INST"),
         (SAVED, {"7": X[:5]}, "damaged or cut short: its storage 7: 5 of 24 values"),
-        (SAVED, {"8": X}, "damaged or cut short: its storage 8 is of no tensor"),
+        (SAVED, {"8": X}, "damaged or cut short: its storage 8 does not belong to a tensor"),
         (SAVED, {}, "damaged or cut short: its storage 7 is not there"),
         (
             {"x": tz.tensor(storage("7", np.float32, 24), (25,), (1,))},
@@ -86,7 +86,7 @@ SAVED = {"x": tz.tensor(storage("7", np.float32, 24), (24,), (1,))}
             {"7": X},
             "a view of storage 7 is of 5 values from 20 on",
         ),
-        ({"x": tz.Outside(("module", "Net", "net.py", "class Net", 1, 2))}, {}, "that is no storage"),
+        ({"x": tz.Outside(("module", "Net", "net.py", "class Net", 1, 2))}, {}, "that is not a storage"),
     ],
 )
 def test_what_is_refused(tmp_path, saved, storages, words):

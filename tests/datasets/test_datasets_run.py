@@ -208,7 +208,7 @@ MISTAKES = {
     "top": ({"targets": "top-6"}, ValueError, r"top\(6\) of a model with 5 classes"),
     "stored": ({"stored": "layers"}, ValueError, "no stored 'layers'; did you mean 'layer'"),
     "dtype": ({"maps_dtype": "float64"}, ValueError, "no maps_dtype 'float64'; did you mean 'float"),
-    "batch": ({"batch": 0}, ValueError, "batch is a whole number of at least 1; got 0"),
+    "batch": ({"batch": 0}, ValueError, "batch must be a whole number of at least 1; got 0"),
     "process": ({"process": 2, "processes": 2}, ValueError, "process is 0 to 1, for 2 processes; got 2"),
 }
 

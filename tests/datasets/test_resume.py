@@ -144,7 +144,7 @@ def test_another_place_of_the_same_pictures_is_not(tmp_path, undisturbed):
 def test_what_is_no_store_is_left_alone(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"is in use and is no store: it holds 'notes\.txt'"):
+    with pytest.raises(ValueError, match=r"is not a store and not empty: it holds 'notes\.txt'"):
         run(pictures(3), tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
@@ -236,7 +236,7 @@ def test_a_sign_of_the_same_process_number_is_of_before_a_restart(tmp_path, undi
 def test_what_is_in_the_way_of_a_store_is_named(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "a.zarr"):
-        with pytest.raises(ValueError, match=r"is no store, which is a folder: .*file' is a file"):
+        with pytest.raises(ValueError, match=r"is not a store, which is a folder: .*file' is a file"):
             run(Trap(), out)
     with (
         pytest.raises(OSError, match="Read-only file system") as caught,

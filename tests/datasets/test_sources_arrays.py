@@ -168,7 +168,7 @@ def test_files_that_are_no_arrays(tmp_path):
         datasets.open(tmp_path / "objects.npy")
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / "zarr.json").write_text('{"node_type": "array"}')
-    with pytest.raises(ValueError, match=r"a.zarr is no zarr array"):
+    with pytest.raises(ValueError, match=r"a.zarr is not a zarr array"):
         datasets.open(tmp_path / "a.zarr")
     (tmp_path / "a.zarr" / "zarr.json").write_text('{"node_type": "group"}')
     with pytest.raises(ValueError, match=r"a.zarr: no array 'images'"):

@@ -140,19 +140,27 @@ HEADED = "path,target,boxes\na/1.png,1,\n"
         ("r.csv", "path\n", "r.csv has no row"),
         ("r.csv", b"path\n\xff\xfe\n", "line [01]: .*can't decode byte 0xff"),
         ("r.csv", "path\nb/1.png\nb/2.png\n", "no such file: '.*b/1.png', nor any other of the first"),
-        ("r.jsonl", '{"path": "a/1.png"}\n{"path": "a/2.png"', "line 2 is no JSON: "),
+        ("r.jsonl", '{"path": "a/1.png"}\n{"path": "a/2.png"', "line 2 is not JSON: "),
         (
             "r.jsonl",
             '{"path": "a/1.png"}\n["a/2.png"]\n',
-            r"line 2 is no object with 'path': '\[\"a/2.png\"\]'",
+            r"line 2 is not an object with 'path': '\[\"a/2.png\"\]'",
         ),
         ("r.jsonl", '{"pat": "a/1.png"}\n', "line 1: no key 'path'; did you mean 'pat'"),
         ("r.jsonl", '{"path": 3}\n', "line 1: a path is text; got 3"),
         ("r.jsonl", '{"path": ""}\n', "line 1: a path is text; got ''"),
-        ("r.jsonl", '{"path": "a/1.png", "target": true}\n', "line 1: a class is a whole number; got True"),
-        ("r.jsonl", '{"path": "a/1.png", "target": 1.5}\n', "line 1: a class is a whole number; got 1.5"),
-        ("r.jsonl", b"\xff", "is no JSON: .*can't decode"),
-        ("r.parquet", b"PAR2", "is no Parquet file"),
+        (
+            "r.jsonl",
+            '{"path": "a/1.png", "target": true}\n',
+            "line 1: a class must be a whole number; got True",
+        ),
+        (
+            "r.jsonl",
+            '{"path": "a/1.png", "target": 1.5}\n',
+            "line 1: a class must be a whole number; got 1.5",
+        ),
+        ("r.jsonl", b"\xff", "is not JSON: .*can't decode"),
+        ("r.parquet", b"PAR2", "is not a Parquet file"),
     ],
 )
 def test_mistakes_name_the_line_and_the_value(folder, name, content, words):

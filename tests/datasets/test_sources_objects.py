@@ -67,9 +67,9 @@ def test_paths(tmp_path):
         (None, "TypeError: a record is a picture .*; got NoneType"),
         ({"pixels": 1}, r"TypeError: a record .*; got dict with \['pixels'\]"),
         ((PIXELS, 1, 2), "TypeError: a record is a picture .*; got tuple"),
-        ((PIXELS, "fox"), "TypeError: a class is a whole number; got 'fox'"),
-        ((PIXELS, 1.5), "TypeError: a class is a whole number; got 1.5"),
-        ((PIXELS, True), "TypeError: a class is a whole number; got True"),
+        ((PIXELS, "fox"), "TypeError: a class must be a whole number; got 'fox'"),
+        ((PIXELS, 1.5), "TypeError: a class must be a whole number; got 1.5"),
+        ((PIXELS, True), "TypeError: a class must be a whole number; got True"),
         ((PIXELS, -2), "ValueError: a class is 0 or more, or -1 for none; got -2"),
         (
             {"image": PIXELS, "boxes": [[1, 2, 3]]},
@@ -209,7 +209,7 @@ def test_a_damaged_array_record(tmp_path, write_records):
 def test_what_is_no_array_record(tmp_path, monkeypatch):
     pytest.importorskip("array_record")
     (tmp_path / "set.array_record").write_bytes(b"text" * 50_000)
-    with pytest.raises(ValueError, match=r"set.array_record is no ArrayRecord: "):
+    with pytest.raises(ValueError, match=r"set.array_record is not an ArrayRecord: "):
         datasets.open(tmp_path / "set.array_record")
     monkeypatch.setitem(__import__("sys").modules, "array_record.python.array_record_data_source", None)
     with pytest.raises(ImportError, match=r"array_record: pip install 'jaxcam\[data\]'"):

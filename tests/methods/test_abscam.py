@@ -144,7 +144,7 @@ def test_saturated_probabilities_leave_the_logits_apart():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"phase": 3}, "phase is 1 or 2; got 3"),
+        ({"phase": 3}, "phase must be 1 or 2; got 3"),
         ({"merge": "weigted"}, "no merge 'weigted'; did you mean 'weighted'"),
         ({"score": "logits"}, "no score 'logits'; did you mean 'logit'"),
         ({"baseline": "none"}, "no baseline 'none'"),

@@ -245,9 +245,9 @@ def test_ablationcam_runs_the_trunk_once():
         ("scorecam", {"baseline": "blurr"}, "no baseline 'blurr'; did you mean 'blur'"),
         ("scorecam", {"top": 0}, "from 1 to the layer's 12; got 0"),
         ("scorecam", {"top": 13}, "from 1 to the layer's 12; got 13"),
-        ("scorecam", {"chunk": 0}, "chunk is a whole number of at least 1; got 0"),
-        ("scorecam", {"chunk": 2.5}, "chunk is a whole number of at least 1; got 2.5"),
-        ("ablationcam", {"chunk": -1}, "chunk is a whole number of at least 1; got -1"),
+        ("scorecam", {"chunk": 0}, "chunk must be a whole number of at least 1; got 0"),
+        ("scorecam", {"chunk": 2.5}, "chunk must be a whole number of at least 1; got 2.5"),
+        ("ablationcam", {"chunk": -1}, "chunk must be a whole number of at least 1; got -1"),
     ],
 )
 def test_bad_input_is_named(name, options, message):

@@ -183,7 +183,7 @@ ONE = np.ones((3, 12, 14), np.float32)
         ({"maps": ONE[:2]}, ValueError, "3 images and 2 maps"),
         ({"maps": ONE[:, :6, :7]}, ValueError, r"size \(12, 14\); got \(6, 7\)"),
         ({"maps": ONE[0]}, ValueError, r"maps\[None\]"),
-        ({"maps": ONE[:, :0]}, ValueError, "hold nothing"),
+        ({"maps": ONE[:, :0]}, ValueError, "maps must not be empty"),
         ({"maps": ONE * np.nan}, ValueError, r"map 0 has a NaN .*3 of 3"),
         ({"maps": jnp.asarray(ONE).at[1, 2, 3].set(jnp.inf)}, ValueError, "map 1 has a NaN or infinite"),
         ({"maps": -2 * ONE}, ValueError, r"\[0, 1\].* map 0 spans -2 to -2"),

@@ -28,7 +28,7 @@ from .._options import FOLDER_OR_FILE, end, take, told
     "--target",
     metavar="CLASS",
     help="Number or name of a class for all pictures; top-1 (or predicted), the most likely one; or label, each "
-    "picture's own, of which --target-from says where it is.",
+    "picture's own class, which --target-from says where to find.",
 )
 @click.option(
     "--target-from",
@@ -50,15 +50,19 @@ from .._options import FOLDER_OR_FILE, end, take, told
 @options.labels
 @options.batch
 @click.option(
-    "--steps", default=224, show_default=True, type=click.IntRange(min=1), help="Of insertion and deletion."
+    "--steps",
+    default=224,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of insertion and deletion steps.",
 )
 @options.fit(None, "squeeze with --boxes, otherwise crop")
 @click.option(
     "--floors/--no-floors",
     default=True,
-    help="Measure maps that know nothing too: random, a Gaussian in the centre, ones.",
+    help="Also measure baseline maps that do not depend on the picture: random, a Gaussian in the centre, ones.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the random maps and of ROAD's noise.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random maps and of ROAD's noise.")
 @options.dtype
 def evaluate(**given) -> None:
     """Measure how good the maps of PICTURES are: models × methods × metrics.

@@ -137,13 +137,13 @@ def _by_picture(path: Path, rows: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
-    with foreign(f"{path} is no JSON"):
+    with foreign(f"{path} is not JSON"):
         return json.loads(path.read_text("utf-8-sig"))
 
 
 def _numbered(path: Path, value: Any) -> Iterator[tuple[int, dict]]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise ValueError(f'{path} is no list of rows, one a picture: [{{"{PATHS[0]}": ...}}, ...]')
+        raise ValueError(f'{path} is not a list of rows, one for each picture: [{{"{PATHS[0]}": ...}}, ...]')
     return enumerate(value, start=1)
 
 
@@ -158,9 +158,9 @@ def _table(path: Path) -> Iterator[tuple[str, str]]:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no CSV or TSV: {error}") from error
+        raise ValueError(f"{path} is not a CSV or TSV file: {error}") from error
     tabs = "\t" in text.partition("\n")[0]
-    with foreign(f"{path} is no CSV or TSV"):
+    with foreign(f"{path} is not a CSV or TSV file"):
         reader = csv.reader(io.StringIO(text), delimiter="\t" if tabs else ",")
         heading, *rows = [row for row in reader if row] or [[]]
     words = [each.strip().lower() for each in heading]

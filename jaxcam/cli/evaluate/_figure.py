@@ -52,7 +52,7 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence[Line]]) -> None:
 
             note = (
                 f"means of {max(line.maps for line in each)} maps in %, with standard errors; "
-                "orange: the best; grey: maps that know nothing"
+                "orange: the best; grey: baseline maps"
             )
             for below, text, font in ((0.34, name, {"size": 12, "weight": "bold"}), (0.55, note, QUIETLY)):
                 figure.text(0.15 / width, (top - below) / sum(heights), text, **font)

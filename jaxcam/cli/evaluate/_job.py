@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from ... import _terminal
 from ..._errors import unknown
 from ...devices._chunks import within_memory
 from ...files._digests import versions
@@ -121,7 +122,6 @@ def carry_out(job: Job) -> bool:
 
     Whatever ends it early, the tables cover what is done, batch by batch and method by method; then there is no figure.
     """
-    from ... import _terminal
     from . import _table as _evaluate_report
 
     began = time.perf_counter()
@@ -134,10 +134,14 @@ def carry_out(job: Job) -> bool:
             f"{cost}; Ctrl-C keeps what is done", markup=False, soft_wrap=True
         )
     try:
-        with within_memory(job.protocol.batch), warnings.catch_warnings(), _terminal.progress(total) as tell:
+        with (
+            within_memory(job.protocol.batch),
+            warnings.catch_warnings(),
+            _terminal.bar("compiling", total=total) as bar,
+        ):
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
             warnings.simplefilter("ignore", MapWarning)  # the tables say it
-            in_background(functools.partial(_measure, job, rows, failures, tell))
+            in_background(functools.partial(_measure, job, rows, failures, bar))
         complete = True
     finally:
         seconds = time.perf_counter() - began
@@ -149,14 +153,14 @@ def _measure(
     job: Job,
     rows: list[dict[str, Any]],
     failures: list[Failure],
-    tell: Callable[..., None],
+    bar: _terminal.Bar,
     check: Callable[[], None],
 ) -> None:
     """Adds to `rows` and `failures` what is done; `check` is called where it may stop."""
 
     def failed(failure: Failure, *, pictures: int = 0) -> None:
         failures.append(failure)
-        tell(failure, advance=pictures)
+        bar.skip(failure, advance=pictures)
 
     skip: set[Found] = set()
     for left, subject in zip(range(len(job.subjects), 0, -1), job.subjects, strict=True):
@@ -166,7 +170,7 @@ def _measure(
             failed(failure, pictures=left * len(cases[failure.found.path]))
 
         for each in measure(
-            subject, job.pictures, job.protocol, skip=skip, unread=unread, failed=failed, tell=tell
+            subject, job.pictures, job.protocol, skip=skip, unread=unread, failed=failed, tell=bar.step
         ):
             check()
             rows += each

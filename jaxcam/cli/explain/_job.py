@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from ... import _terminal
 from ..._errors import choose, unknown
 from ...devices._chunks import within_memory
 from ...files._digests import versions
@@ -104,8 +105,6 @@ def carry_out(job: Job) -> bool:
 
     Whatever ends it early, the index covers the pictures that are done.
     """
-    from ... import _terminal
-
     began = time.perf_counter()
     entries: list[dict] = []
     failures: list[Failure] = []
@@ -113,7 +112,7 @@ def carry_out(job: Job) -> bool:
         with (
             within_memory(job.gallery.batch),
             warnings.catch_warnings(),
-            _terminal.progress(len(job.pictures)) as tell,
+            _terminal.bar("compiling", total=len(job.pictures)) as bar,
         ):
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
             warnings.simplefilter("ignore", MapWarning)  # the index and the last lines say it of every map
@@ -121,10 +120,10 @@ def carry_out(job: Job) -> bool:
             def report(each: dict | Failure) -> None:
                 if isinstance(each, Failure):
                     failures.append(each)
-                    tell(each)
+                    bar.skip(each)
                 else:
                     entries.append(each)
-                    tell("explaining")
+                    bar.step("explaining")
 
             job.gallery.run(job.pictures, report)
     finally:

@@ -74,11 +74,11 @@ def report(
     """
     places = [stores] if isinstance(stores, (str, Path)) else list(stores)
     if not places:
-        raise ValueError("a report needs a store at least")
+        raise ValueError("a report needs at least one store")
     if limit < 1:
-        raise ValueError(f"limit is the number of records shown, 1 or more; got {limit}")
+        raise ValueError(f"limit must be the number of records shown, at least 1; got {limit}")
     if not budget > 0:
-        raise ValueError(f"budget is in MB, more than 0; got {budget}")
+        raise ValueError(f"budget must be a number of MB above 0; got {budget}")
     if pictures is not None and not Path(pictures).is_dir():
         raise ValueError(f"pictures: no folder {str(pictures)!r}")
     opened = [open_foreign(each) for each in places]

@@ -63,7 +63,7 @@ def feed(
     """
     for name, value in (("batch", batch), ("workers", workers), ("ahead", ahead)):
         if value < 1:
-            raise ValueError(f"{name} must be 1 at least; got {value}")
+            raise ValueError(f"{name} must be at least 1; got {value}")
     return _feed(source, preprocess, batch, indices_of_batches, crop, workers, ahead)
 
 

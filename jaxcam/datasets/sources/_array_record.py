@@ -37,7 +37,7 @@ class ArrayRecord(Guarded):
         for path in paths:
             check_file(path)
         self.location, self._paths, self._decode = str(location), [str(path) for path in paths], decode
-        with foreign(f"{location} is no ArrayRecord"):
+        with foreign(f"{location} is not an ArrayRecord"):
             self._records = ArrayRecordDataSource(self._paths)
             count = len(self)  # opens the files
         if not count:

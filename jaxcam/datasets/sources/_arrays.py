@@ -83,7 +83,7 @@ def open_npz(path: Path, labels: Any) -> Arrays:
     """A .npz, whose pictures are read into memory as a whole; its labels, if `labels` gives none."""
     archive = _load(path)
     if not isinstance(archive, NpzFile):
-        raise ValueError(f"{path} is one array and no .npz: name it .npy")
+        raise ValueError(f"{path} is a single array, not an .npz: rename it to .npy")
     with archive, foreign(f"{path} cannot be read"):
         unpacked = sum(each.file_size for each in archive.zip.infolist()) if archive.zip else 0
         if unpacked > (most := 4 * path.stat().st_size + _UNPACKED):

@@ -59,11 +59,11 @@ def as_label(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"a class is a whole number; got {value!r}")
+        raise TypeError(f"a class must be a whole number; got {value!r}")
     try:
         label = operator.index(value)
     except TypeError:
-        raise TypeError(f"a class is a whole number; got {value!r}") from None
+        raise TypeError(f"a class must be a whole number; got {value!r}") from None
     if label < -1:
         raise ValueError(f"a class is 0 or more, or -1 for none; got {label}")
     if label >= _CLASSES:

@@ -58,7 +58,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int, /) -> Record:
-        """Raises Unreadable for a record that is no good, IndexError for one that does not exist."""
+        """Raises Unreadable for a record that cannot be used, IndexError for one that does not exist."""
         ...
 
     def name(self, i: int, /) -> str:

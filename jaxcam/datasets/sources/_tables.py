@@ -40,15 +40,17 @@ def _json_lines(path: Path) -> Rows:
             for line, text in enumerate(file, start=1):
                 if not text.strip():
                     continue
-                with foreign(f"{path}: line {line} is no JSON"):
+                with foreign(f"{path}: line {line} is not JSON"):
                     row = json.loads(text)
                 if not isinstance(row, dict):
-                    raise ValueError(f"{path}: line {line} is no object with 'path': {text.strip()[:80]!r}")
+                    raise ValueError(
+                        f"{path}: line {line} is not an object with 'path': {text.strip()[:80]!r}"
+                    )
                 if first(row, PATHS) is None:
                     raise ValueError(f"{path}: line {line}: {lacking('key', PATHS, row)}")
                 yield f"line {line}", row
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is no JSON: {error}") from error
+            raise ValueError(f"{path} is not JSON: {error}") from error
 
 
 def _parquet(path: Path) -> Rows:
@@ -57,7 +59,7 @@ def _parquet(path: Path) -> Rows:
         import pyarrow.parquet
     except ImportError as error:
         raise ImportError("Parquet is read by the package pyarrow: pip install 'jaxcam[data]'") from error
-    with foreign(f"{path} is no Parquet file, or a damaged one"):
+    with foreign(f"{path} is not a Parquet file, or a damaged one"):
         file = pyarrow.parquet.ParquetFile(path)
         there = file.schema_arrow.names
     with file:

@@ -57,7 +57,7 @@ class _Zarr:
             "recheck_cached_data": "open",
         }
         context = tensorstore.Context({"cache_pool": {"total_bytes_limit": _CACHE}})
-        with foreign(f"{path} is no zarr array"):
+        with foreign(f"{path} is not a zarr array"):
             self._store = tensorstore.open(spec, context=context, read=True, open=True).result()
             self.shape, self.dtype = self._store.shape, self._store.dtype.numpy_dtype
         self._path = path

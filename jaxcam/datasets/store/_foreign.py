@@ -30,7 +30,7 @@ def open_foreign(location: str | Path) -> Store:
     attributes = group.get("attributes")
     about = attributes.get("jaxcam") if isinstance(attributes, dict) else None
     if not isinstance(about, dict):
-        raise ValueError(f"{text!r} is no store of maps: its attributes do not name jaxcam")
+        raise ValueError(f"{text!r} is not a store of maps: its attributes do not name jaxcam")
     _check_about(text, about)
     arrays = arrays_of(text, kv, listed(group))
     for name in ("maps", STATUS, "path"):

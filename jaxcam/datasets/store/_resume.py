@@ -61,7 +61,7 @@ def _check_empty(kv: ts.KvStore, location: str, columns: Sequence[Column]) -> No
         name for key in kv.list().result() if not ours.fullmatch(name := key.decode("utf-8", "replace"))
     ]
     if others and not _is_there(kv):  # which another process may have made in the meantime
-        raise ValueError(f"{location!r} is in use and is no store: it holds {others[0]!r}")
+        raise ValueError(f"{location!r} is not a store and not empty: it holds {others[0]!r}")
 
 
 def _wait_for(kv: ts.KvStore, location: str, patience: float) -> None:

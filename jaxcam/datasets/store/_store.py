@@ -129,7 +129,7 @@ class Store:
         with self.damaged(name):
             about = json.loads(self.kv.read(f"{name}/{GROUP}").result().value)
             if not isinstance(about, dict):
-                raise ValueError("its metadata is no object")
+                raise ValueError("its metadata is not an object")
         return about
 
     def dtype(self, name: str) -> str:
@@ -148,7 +148,7 @@ class Store:
             (count,) = map(int, about["shape"])
             (size,) = map(int, about["chunk_grid"]["configuration"]["chunk_shape"])
         if not plain:
-            raise ValueError(f"{name!r} in {self.location!r} is no array of plain strings: {codecs}")
+            raise ValueError(f"{name!r} in {self.location!r} is not an array of plain strings: {codecs}")
         if count != self.records or not 1 <= size <= max(self.batch, self.records):
             raise ValueError(
                 f"{self.location!r}: {name!r} is damaged: it has {count} rows in chunks of {size}, not {self.records}"
@@ -189,7 +189,7 @@ def keyvalues(location: str | Path) -> ts.KvStore:
     text, folder = str(location), folder_of(location)
     files = [] if folder is None else [each for each in (folder, *folder.parents) if each.is_file()]
     if files:
-        raise ValueError(f"{text!r} is no store, which is a folder: {str(files[0])!r} is a file")
+        raise ValueError(f"{text!r} is not a store, which is a folder: {str(files[0])!r} is a file")
     if "://" not in text:
         text = Path(text).absolute().as_uri()
     return ts.KvStore.open(text.rstrip("/") + "/").result()
