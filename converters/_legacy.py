@@ -34,7 +34,7 @@ def read_legacy(path: Path) -> Any:
 
     types: dict[str, tuple[np.dtype, int]] = {}
 
-    def noted(identity: Any) -> None:
+    def noted(identity: object) -> None:
         _, dtype, key, _, count, _ = identified(identity, 6)
         types[key] = dtype, count
 
@@ -52,7 +52,7 @@ def read_legacy(path: Path) -> Any:
         storages[key] = Storage(key, dtype, memoryview(content)[start:end])
         place = end
 
-    def storage(identity: Any) -> Storage:
+    def storage(identity: object) -> Storage:
         _, dtype, key, _, count, view = identified(identity, 6)
         if key not in storages:
             raise Damaged(f"its storage {key} is not there")
@@ -72,7 +72,7 @@ def read_legacy(path: Path) -> Any:
     return interpret(saved, names=STORAGES, functions=FUNCTIONS, persistent=storage)
 
 
-def _keys(listed: Any, types: Mapping[str, Any]) -> list[str]:
+def _keys(listed: object, types: Mapping[str, object]) -> list[str]:
     """The keys of the storages in the order of their bytes. To hash one that is not a string could take for ever."""
     if not isinstance(listed, list):
         raise Damaged("its list of storages is none")
@@ -92,9 +92,9 @@ def _pickle(stream: io.BytesIO, content: bytes, *, most: int) -> memoryview:
     return memoryview(content)[start : stream.tell()]
 
 
-def _ignored(*_: Any) -> None:
+def _ignored(*_: object) -> None:
     return None
 
 
-def _refused(_: Any) -> None:
+def _refused(_: object) -> None:
     raise Damaged("an object outside a pickle that has none")
