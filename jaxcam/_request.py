@@ -9,7 +9,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 from jax.tree_util import Partial
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from . import _targets
 from ._checks import Later, whole_numbers
@@ -77,7 +77,9 @@ def check_options(method: Callable, options: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def targets_of(targets: Any, batch: int, output: Any, later: Later | None = None) -> tuple[Any, int | None]:
+def targets_of(
+    targets: _targets.Targets, batch: int, output: PyTree, later: Later | None = None
+) -> tuple[PyTree, int | None]:
     """Targets as a pytree for the compiled program, and the axis that runs over images.
 
     `later` takes the check of classes that are on a device, as for `check_images`.
@@ -125,7 +127,7 @@ def _stack(targets: Sequence, batch: int) -> Partial:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *targets)
 
 
-def size_of(size: Any, raw: bool, image: tuple[int, int]) -> tuple[int, int] | None:
+def size_of(size: int | Sequence[int] | None, raw: bool, image: tuple[int, int]) -> tuple[int, int] | None:
     if raw:
         if size is not None:
             raise ValueError("raw maps come at the layer's size: pass raw=True or size=, not both")

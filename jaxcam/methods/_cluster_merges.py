@@ -50,18 +50,18 @@ def combine(
     fused = fuse(jnp.moveaxis(share[:, None, None] * parts, 0, -1))
     if not recipe.cut:
         return fused
-    cut = jnp.where(order.count > 1, scissors, 0) * groups.masks[order.scissors]
+    cut = jnp.where(order.valid > 1, scissors, 0) * groups.masks[order.scissors]
     positive = jnp.where(jnp.any(fused > 0), jax.nn.relu(fused), fused)  # signed channels may add up to none
     base = _display.normalise(positive) * (1 - cut)
     return base if knee is None else base / (base + knee)
 
 
 class Order(NamedTuple):
-    """Index of the base and of the scissors, and how many clusters are valid. Scissors mean nothing if `count` < 2."""
+    """Index of the base and of the scissors, and how many clusters are valid. Scissors mean nothing if `valid` < 2."""
 
     base: Int[Array, ""]
     scissors: Int[Array, ""]
-    count: Int[Array, ""]
+    valid: Int[Array, ""]
 
 
 def rank(scores: Float[Array, " m"], valid: Bool[Array, " m"]) -> Order:
@@ -113,14 +113,14 @@ def _score_weighted(scores, valid, order, scissors, temperature):
 
 def _soft(scores, valid, order, scissors, temperature):
     alpha = jax.nn.softmax(scores / temperature, where=valid)
-    return jnp.where(alpha * order.count.astype(alpha.dtype) >= 1, alpha, -scissors * alpha)
+    return jnp.where(alpha * order.valid.astype(alpha.dtype) >= 1, alpha, -scissors * alpha)
 
 
 def _ends(scores: Array, order: Order) -> tuple[Array, Array]:
     """1 at the base, and 1 at the scissors if there are any."""
     places = jnp.arange(scores.shape[0])
     base = (places == order.base).astype(scores.dtype)
-    return base, ((places == order.scissors) & (order.count > 1)).astype(scores.dtype)
+    return base, ((places == order.scissors) & (order.valid > 1)).astype(scores.dtype)
 
 
 MERGES = {

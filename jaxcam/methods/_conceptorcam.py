@@ -3,11 +3,11 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .. import _targets
 from .._display import normalise
@@ -142,7 +142,7 @@ def conceptor_fuse(
 
 @dataclasses.dataclass(frozen=True)
 class _ConceptorFuse:
-    aperture: Any
+    aperture: Number
     combine: str
     anchor: bool
     fuse: Callable
@@ -158,16 +158,16 @@ class _ConceptorFuse:
 
 @dataclasses.dataclass(frozen=True)
 class _Sides:
-    Z: Any  # (K, P)
-    b: Any  # (P,)
-    u: Any  # (P,)
-    flat: Any  # ()
-    aperture: Any
+    Z: Float[Array, "K P"]
+    b: Float[Array, " P"]
+    u: Float[Array, " P"]
+    flat: Bool[Array, ""]
+    aperture: Number
     positive: Conceptor
     negative: Conceptor
 
 
-def _sides(E: Array, aperture: Any, fuse: Fuse) -> _Sides:
+def _sides(E: Array, aperture: Number, fuse: Fuse) -> _Sides:
     E = widen(E)
     b = jax.nn.relu(fuse(E))
     u = normalise(b).reshape(-1)
@@ -224,7 +224,7 @@ def evidence_of(base: Callable, probe: Probe, image: Image, target: Array) -> Ar
     return widen(seen[-1])
 
 
-def _check_anchor(anchor: Any) -> None:
+def _check_anchor(anchor: object) -> None:
     if not isinstance(anchor, bool):
         raise ValueError(f"anchor is True or False; got {anchor!r}")
 
