@@ -102,7 +102,7 @@ class Shape(NamedTuple):
     width: int
 
 
-def parse_targets(given: Any) -> Top | tuple[int, ...] | None:
+def parse_targets(given: str | int | Top | list[int] | tuple[int, ...]) -> Top | tuple[int, ...] | None:
     """The targets of a `Plan`: "label", "top-1" or "predicted", `jaxcam.top(k)`, a class or several.
 
     Raises ValueError or TypeError for anything else.

@@ -50,7 +50,7 @@ class Reader:
 
     def __init__(self, location: str | Path):
         self.location = str(location)
-        self._files: Any = keyvalues(location)
+        self._files = keyvalues(location)
         group = self._json("zarr.json")
         if group is None:
             raise FileNotFoundError(f"no store of maps at {self.location!r}: it holds no zarr.json")

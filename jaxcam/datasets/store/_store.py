@@ -11,7 +11,7 @@ import errno
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorstore as ts
@@ -125,9 +125,9 @@ class Store:
             raise ValueError("NOT_FOUND")
         return _strings.decode(found.value, self.batch, self._layout[name])
 
-    def _write(self, name: str, number: int, rows: Any) -> ts.Future:
+    def _write(self, name: str, number: int, rows: np.ndarray | Sequence[str]) -> ts.Future:
         if self._is_text(name):
-            chunk = _strings.encode(rows, self.batch, self._layout[name])
+            chunk = _strings.encode(cast(Sequence[str], rows), self.batch, self._layout[name])
             return self.kv.write(f"{name}/c/{number}", chunk)
         start = number * self.batch
         return self._arrays[name][start : start + len(rows)].write(rows).commit
