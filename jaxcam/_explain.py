@@ -1,35 +1,64 @@
 """Explain a batch: one compiled program that maps a method over images and classes."""
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from typing import Literal, overload
 
 import jax
 import jax.core
 import numpy as np
+from jaxtyping import Array, PyTree
 
 from . import _targets
 from ._checks import Later, check_images, check_probe, shape_of_output
 from ._display import display
+from ._dtypes import ArrayLike
 from ._request import check_misnamed, method_of, options_of, size_of, targets_of
+from ._targets import Targets
 from .devices._mesh import check_devices, on_each, split_of
 from .methods import gradcam
+from .methods._of_probe import Method
 from .probes._blank import warn_of_blank
 from .probes._probe import Probe
 
 
+@overload
 def explain(
     probe: Probe,
-    images: Any,
-    targets: Any = None,
+    images: ArrayLike,
+    targets: Targets = None,
     *,
-    method: Callable | str = gradcam,
+    method: Method | str = gradcam,
+    raw: bool = False,
+    size: int | tuple[int, int] | None = None,
+    chunk: int | None = None,
+    with_output: Literal[False] = False,
+    **options: object,
+) -> Array: ...
+@overload
+def explain(
+    probe: Probe,
+    images: ArrayLike,
+    targets: Targets = None,
+    *,
+    method: Method | str = gradcam,
+    raw: bool = False,
+    size: int | tuple[int, int] | None = None,
+    chunk: int | None = None,
+    with_output: Literal[True],
+    **options: object,
+) -> tuple[Array, PyTree]: ...
+def explain(
+    probe: Probe,
+    images: ArrayLike,
+    targets: Targets = None,
+    *,
+    method: Method | str = gradcam,
     raw: bool = False,
     size: int | tuple[int, int] | None = None,
     chunk: int | None = None,
     with_output: bool = False,
-    **options: Any,
-) -> Any:
+    **options: object,
+) -> Array | tuple[Array, PyTree]:
     """Maps for a batch of images, in one compiled program.
 
     Args:
@@ -94,7 +123,7 @@ def explain(
         check_devices(probe, images)
     chunk = None if "chunk" in options else chunk
     arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
-    static = tuple(sorted((name, value) for name, value in options.items() if name not in arrays))
+    static = tuple((name, options[name]) for name in sorted(options.keys() - arrays.keys()))
     first = _First()
     maps, outputs = _explain(
         probe,

@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import jax
 import jax.core
@@ -16,6 +15,7 @@ from ._checks import Later, whole_numbers
 from ._errors import choose, unknown
 from .devices._chunks import default_chunk, forward_bytes
 from .methods import METHODS
+from .methods._of_probe import Method
 from .probes._probe import Probe
 
 _LAYER = "a layer belongs to the probe, jaxcam.probe(model, layer)"
@@ -29,7 +29,7 @@ _MISNAMED = {
 }
 
 
-def method_of(method: Callable | str) -> Callable:
+def method_of(method: Method | str) -> Callable:
     if callable(method):
         return method
     if not isinstance(method, str):
@@ -49,12 +49,12 @@ def check_misnamed(method: Callable, options: Iterable[str]) -> None:
 
 def options_of(
     method: Callable,
-    options: dict[str, Any],
+    options: dict[str, object],
     chunk: int | None,
     images: Array | jax.ShapeDtypeStruct,
     *,
     probe: Probe | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The method's keyword options, `chunk` among them where the method has it: masks at once for every image, so the
     more images there are the fewer. Without a probe, the number does not depend on the device."""
     if chunk is not None and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
@@ -127,7 +127,7 @@ def _stack(targets: Sequence, batch: int) -> Partial:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *targets)
 
 
-def size_of(size: int | Sequence[int] | None, raw: bool, image: tuple[int, int]) -> tuple[int, int] | None:
+def size_of(size: int | Sequence[int] | None, raw: bool, image: tuple[int, ...]) -> tuple[int, int] | None:
     if raw:
         if size is not None:
             raise ValueError("raw maps come at the layer's size: pass raw=True or size=, not both")

@@ -1,7 +1,5 @@
 """ADCC: Average Drop, Coherency and Complexity in one figure, so that a map of ones no longer wins."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -9,6 +7,7 @@ from jaxtyping import Array, Float
 from .._display import normalise
 from .._dtypes import ArrayLike
 from .._explain import explain
+from ..methods._of_probe import Method
 from ..probes._probe import Probe
 from ._confidence import masked, measure
 from ._drop import drops
@@ -38,7 +37,7 @@ def coherency(
     targets: ArrayLike | None,
     maps: ArrayLike,
     *,
-    method: Callable | str,
+    method: Method | str,
     chunk: int | None = None,
     **options: object,
 ) -> Float[Array, "B"]:
@@ -73,7 +72,7 @@ def adcc(
     targets: ArrayLike | None,
     maps: ArrayLike,
     *,
-    method: Callable | str,
+    method: Method | str,
     chunk: int | None = None,
     **options: object,
 ) -> Float[Array, "B"]:

@@ -1,12 +1,13 @@
 """Several metrics of one batch, sharing what they have in common."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 from jaxtyping import Array, Float
 
 from .._dtypes import ArrayLike
 from .._errors import unknown
+from ..methods._of_probe import Method
 from ..probes._probe import Probe
 from ._adcc import combine, complexity
 from ._boxes import Boxes
@@ -55,7 +56,7 @@ def evaluate(
     iterations: int = ITERATIONS,
     boxes: Boxes | None = None,
     tolerance: float | int = 15,
-    method: Callable | str | None = None,
+    method: Method | str | None = None,
     options: Mapping[str, object] | None = None,
     chunk: int | None = None,
 ) -> dict[str, Float[Array, "B"]]:
