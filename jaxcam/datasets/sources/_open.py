@@ -14,7 +14,7 @@ from ...files._pictures import SUFFIXES as PICTURES
 from ...files._pictures import missing
 from ._array_record import SUFFIXES as ARRAY_RECORDS
 from ._array_record import ArrayRecord
-from ._arrays import Arrays, open_npy, open_npz, read_labels
+from ._arrays import Arrays, HasPictures, open_npy, open_npz, read_labels
 from ._classes import as_labels
 from ._files import check_file, is_systems
 from ._folder import Folder, natural
@@ -24,7 +24,7 @@ from ._sequence import Indexed, Items
 from ._tables import READERS
 from ._zarr import is_zarr, open_zarr
 
-Dataset = str | os.PathLike[str] | Source | Indexed  # what `open` takes
+Dataset = str | os.PathLike[str] | Source | Indexed | HasPictures  # what `open` takes
 
 
 class _Options(NamedTuple):
