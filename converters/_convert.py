@@ -1,7 +1,7 @@
 """A torch state_dict into a model, and back."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=nnx.Module)
 Shardings = Sharding | Callable[[str, tuple[int, ...]], Sharding]
 
 
-def from_torch(model: Model, state_dict: Mapping[str, Any], *, sharding: Shardings | None = None) -> Model:
+def from_torch(model: Model, state_dict: Mapping[str, object], *, sharding: Shardings | None = None) -> Model:
     """A copy of `model` that holds the weights of `state_dict`.
 
     Every array of the model must be in the state_dict, once and in its shape, and the state_dict must be used
@@ -117,7 +117,7 @@ def _filled(model: Model, values: Mapping[tuple, jax.Array]) -> Model:
     return nnx.merge(graph, nnx.from_flat_state(flat))
 
 
-def _generator(value: Any, number: int) -> jax.Array:
+def _generator(value: jax.Array | jax.ShapeDtypeStruct, number: int) -> jax.Array:
     """The key or counter of a random number generator; an abstract model has none yet."""
     if not isinstance(value, jax.ShapeDtypeStruct):
         return value

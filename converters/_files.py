@@ -4,9 +4,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
+import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from ._convert import Shardings, from_torch, to_torch
 from ._fetch import fetch
@@ -23,7 +24,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     num_classes: int | None = None,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     sharding: Shardings | None = None,
 ) -> nnx.Module:
     """The architecture `name` with the weights of a checkpoint.
@@ -57,13 +58,15 @@ def load(
 
     check_path("load", path)
 
-    def abstract(**options: Any) -> nnx.Module:
-        kinds = {} if dtype is None else {"dtype": dtype, "param_dtype": dtype}
-        return nnx.eval_shape(lambda: models.build(name, **options, **kinds))
+    kind = jnp.float32 if dtype is None else dtype
+
+    def abstract(classes: int | None, size: int | None = None) -> nnx.Module:
+        return nnx.eval_shape(
+            lambda: models.build(name, num_classes=classes, image_size=size, dtype=kind, param_dtype=kind)
+        )
 
     # Find the checkpoint, and refuse one that says it is of another architecture.
-    options: dict[str, Any] = {"num_classes": num_classes}
-    model = abstract(**options)
+    model = abstract(num_classes)
     path = fetch(name, path).path
     stated = metadata(path).get("architecture", name)
     if stated != name and stated in models.names():
@@ -71,13 +74,12 @@ def load(
     arrays = read(path)
     # Fit the model to the checkpoint's image size and number of classes.
     if (size := image_size(model, arrays)) is not None:
-        options["image_size"] = size
-        model = abstract(**options)
+        model = abstract(num_classes, size)
     if num_classes is None:
         wanted = shapes(model)
         found = fit(wanted, {key: value.shape for key, value in weights(arrays, wanted).items()})
         if found.classes:
-            model = abstract(**options | {"num_classes": found.classes[0]})
+            model = abstract(found.classes[0], size)
     try:
         return from_torch(model, arrays, sharding=sharding)
     except ValueError as error:

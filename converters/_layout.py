@@ -1,7 +1,7 @@
 """Where each array of a model stands in a torch state_dict and how it is turned: a rule per kind of layer."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from flax import nnx
@@ -20,7 +20,7 @@ _NAMES = {
 class Leaf(NamedTuple):
     """One array of a model: the layer that owns it, its path in the nnx state, and its variable."""
 
-    layer: Any
+    layer: nnx.Module
     path: tuple
     variable: nnx.Variable
 

@@ -35,7 +35,7 @@ def read_legacy(path: Path) -> Any:
 
     types: dict[str, tuple[np.dtype, int]] = {}
 
-    def noted(identity: Any) -> None:
+    def noted(identity: object) -> None:
         _, dtype, key, _, count, _ = identified(identity, 6)
         types[key] = dtype, count
 
@@ -75,7 +75,7 @@ def read_legacy(path: Path) -> Any:
     return interpret(saved, names=STORAGES, functions=FUNCTIONS, persistent=storage)
 
 
-def _keys(listed: Any, types: Mapping[str, Any]) -> list[str]:
+def _keys(listed: object, types: Mapping[str, object]) -> list[str]:
     """The keys of the storages in the order of their bytes. To hash one that is not a string could take for ever."""
     if not isinstance(listed, list):
         raise Damaged("its list of storages is not a list")
@@ -95,9 +95,9 @@ def _pickle(stream: io.BytesIO, content: bytes, *, most: int) -> memoryview:
     return memoryview(content)[start : stream.tell()]
 
 
-def _ignored(*_: Any) -> None:
+def _ignored(*_: object) -> None:
     return None
 
 
-def _refused(_: Any) -> None:
+def _refused(_: object) -> None:
     raise Damaged("an object outside a pickle that has none")

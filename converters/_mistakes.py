@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 
-def check_model(function: str, model: Any) -> None:
+def check_model(function: str, model: object) -> None:
     """Raises TypeError where `model` is not an NNX model."""
     from flax import nnx
 
@@ -41,7 +40,7 @@ def check_model(function: str, model: Any) -> None:
     raise TypeError(f"{function} takes an nnx model, got {advice}")
 
 
-def check_state_dict(function: str, state_dict: Any) -> None:
+def check_state_dict(function: str, state_dict: object) -> None:
     """Raises TypeError where `state_dict` does not map names to arrays."""
     if isinstance(state_dict, Mapping):
         return
@@ -63,7 +62,7 @@ def check_state_dict(function: str, state_dict: Any) -> None:
     raise TypeError(f"{function} takes a state_dict (names of arrays), got {advice}")
 
 
-def check_path(function: str, path: Any) -> None:
+def check_path(function: str, path: object) -> None:
     """Raises TypeError where `path` is not a path."""
     if isinstance(path, str | os.PathLike):
         return
@@ -79,7 +78,7 @@ def check_path(function: str, path: Any) -> None:
     raise TypeError(f"{function} takes a path, got {advice}")
 
 
-def _is_torch_module(value: Any) -> bool:
+def _is_torch_module(value: object) -> bool:
     """Without importing torch: a model that is torch's has come with it."""
     return any(
         f"{kind.__module__}.{kind.__name__}" == "torch.nn.modules.module.Module"

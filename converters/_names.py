@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Protocol, cast
 
 import ml_dtypes
 import numpy as np
@@ -21,7 +21,7 @@ _DENSENET = re.compile(
 _VIT = re.compile(r"(\.encoder_layer_\d+\.mlp\.)linear_([12])\.")
 
 
-def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
+def state_dict(checkpoint: object) -> dict[str, np.ndarray]:
     """The arrays of `checkpoint` under their plain names.
 
     A training script's dict (`{"state_dict": ..., "epoch": ...}`) is opened; what stands beside the
@@ -31,11 +31,9 @@ def state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
     Raises ValueError when there is no state_dict, more than one, or something in it that is not an array.
     """
     for _ in range(_DEPTH):
-        nests = (
-            [key for key in _NESTS if isinstance(checkpoint.get(key), Mapping)]
-            if isinstance(checkpoint, Mapping)
-            else []
-        )
+        if not isinstance(checkpoint, Mapping):
+            break
+        nests = [key for key in _NESTS if isinstance(checkpoint.get(key), Mapping)]
         if not nests:
             break
         if len(nests) > 1:
@@ -64,15 +62,27 @@ def _today(key: str) -> str:
     return _VIT.sub(lambda found: f"{found[1]}{'0' if found[2] == '1' else '3'}.", key)
 
 
-def as_array(key: str, value: Any) -> np.ndarray:
+class _Tensor(Protocol):
+    """torch's, as far as it is asked; torch is not imported."""
+
+    dtype: object
+
+    def detach(self) -> "_Tensor": ...
+
+    def cpu(self) -> "_Tensor": ...
+
+    def float(self) -> "_Tensor": ...
+
+
+def as_array(key: str, value: object) -> np.ndarray:
     """`value`, a numpy, jax or torch array, as a numpy array. torch is not imported."""
     if hasattr(value, "detach"):
         try:
-            value = value.detach().cpu()
+            tensor = cast(_Tensor, value).detach().cpu()
             # numpy has no bfloat16, so torch does not convert it; the way through float32 is exact
-            if str(value.dtype) == "torch.bfloat16":
-                return np.asarray(value.float()).astype(ml_dtypes.bfloat16)
-            return np.asarray(value)
+            if str(tensor.dtype) == "torch.bfloat16":
+                return np.asarray(tensor.float()).astype(ml_dtypes.bfloat16)
+            return np.asarray(tensor)
         except (TypeError, NotImplementedError, RuntimeError) as error:  # sparse, quantised, without memory
             raise ValueError(f"torch does not give {short(key)!r} as an array: {short(error)}") from error
     if not hasattr(value, "__array__"):

@@ -10,9 +10,11 @@ import io
 import itertools
 import pickletools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ._damage import OPERATIONS, PICKLE, Damaged, parsing, short
+
+Kind = TypeVar("Kind")
 
 _CONTAINERS = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -165,7 +167,7 @@ def _fits(signature: inspect.Signature, arguments: tuple) -> None:
         signature.bind(*arguments)
 
 
-def _only(kind: type, value: Any) -> Any:
+def _only(kind: type[Kind], value: object) -> Kind:
     if not isinstance(value, kind):
         raise Damaged(f"{type(value).__name__} where a {kind.__name__} should be")
     return value

@@ -1,7 +1,7 @@
 """The tensors in torch's files: views of storages, put together from what a pickle says of them."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -28,7 +28,7 @@ class Storage(NamedTuple):
     buffer: bytes | memoryview
 
 
-def identified(identity: Any, length: int) -> tuple:
+def identified(identity: object, length: int) -> tuple:
     """What stands for a storage in a pickle, ("storage", type, key, place, count, ...), if it does.
 
     Raises:
@@ -48,11 +48,11 @@ def identified(identity: Any, length: int) -> tuple:
     return identity
 
 
-def is_size(value: Any) -> bool:
+def is_size(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A number or a short tuple of numbers; of anything else its type, because its text may never end."""
     if type(value) is int and abs(value) < 2**64:
         return str(value)

@@ -32,7 +32,7 @@ def read_zip(path: Path) -> Any:
             raise ValueError(f"its byte order is {order!r}, and only little and big are known")
         buffers: dict[tuple[str, int], memoryview] = {}
 
-        def storage(identity: Any) -> Storage:
+        def storage(identity: object) -> Storage:
             _, dtype, key, _, count = identified(identity, 5)
             width = dtype.itemsize if order == b"big" else 1  # of what is swapped
             if (key, width) not in buffers:

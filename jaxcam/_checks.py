@@ -1,19 +1,19 @@
 """What `explain` and the metrics are given, checked before anything is compiled."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
+from ._dtypes import ArrayLike
 from .probes._mistakes import check_array
 from .probes._probe import Image, Probe
 
 
-def check_probe(probe: Any) -> None:
+def check_probe(probe: object) -> None:
     if not isinstance(probe, Probe):
         kind = probe.__name__ if isinstance(probe, type) else type(probe).__name__
         raise TypeError(
@@ -25,7 +25,7 @@ def check_probe(probe: Any) -> None:
 Later = list[Callable[[], None]]
 
 
-def check_images(images: Any, later: Later | None = None) -> Array:
+def check_images(images: ArrayLike, later: Later | None = None) -> Array:
     """Images `(B, H, W, C)` of floating point, finite, as an array of the device.
 
     Args:
@@ -34,7 +34,7 @@ def check_images(images: Any, later: Later | None = None) -> Array:
             waits for it. By default it is made at once.
     """
     check_array(images)
-    if not hasattr(images, "dtype"):
+    if not isinstance(images, jax.Array | np.ndarray):
         images = np.asarray(images)
     if images.ndim != 4:
         hint = ". Add a batch axis: images[None]" if images.ndim == 3 else ""
@@ -48,7 +48,10 @@ def check_images(images: Any, later: Later | None = None) -> Array:
         )
     if isinstance(images, jax.core.Tracer):
         return images  # its values are not known yet
-    finite = _finite(images) if isinstance(images, jax.Array) else np.isfinite(images).all(axis=(1, 2, 3))
+    inner = (1, 2, 3)
+    finite = (
+        _finite(images) if isinstance(images, jax.Array) else np.asarray(np.isfinite(images).all(axis=inner))
+    )
     if later is None or not isinstance(finite, jax.Array):
         _refuse(finite)
     else:
@@ -61,7 +64,7 @@ def _finite(images: Array) -> Array:
     return jnp.isfinite(images).all(axis=(1, 2, 3))
 
 
-def _refuse(finite: Any) -> None:
+def _refuse(finite: Array | np.ndarray) -> None:
     bad = np.flatnonzero(~np.asarray(finite))
     if bad.size:
         raise ValueError(
@@ -69,7 +72,7 @@ def _refuse(finite: Any) -> None:
         )
 
 
-def shape_of_output(probe: Probe, images: Array | jax.ShapeDtypeStruct) -> Any:
+def shape_of_output(probe: Probe, images: Array | jax.ShapeDtypeStruct) -> PyTree:
     """Shape of the model's output for one image; raises where the model cannot take such an image."""
     try:
         return _forward.eval_shape(probe, jax.ShapeDtypeStruct(images.shape[1:], images.dtype))
@@ -78,11 +81,11 @@ def shape_of_output(probe: Probe, images: Array | jax.ShapeDtypeStruct) -> Any:
 
 
 @jax.jit
-def _forward(probe: Probe, image: Image) -> Any:
+def _forward(probe: Probe, image: Image) -> PyTree:
     return probe(image)[0]
 
 
-def whole_numbers(indices: Any) -> Any:
+def whole_numbers(indices: ArrayLike) -> Array | np.ndarray:
     """Class indices as an array, of the device if they are there already."""
     found = indices if isinstance(indices, jax.Array) else np.asarray(indices)
     if not jnp.issubdtype(found.dtype, jnp.integer):
@@ -90,7 +93,7 @@ def whole_numbers(indices: Any) -> Any:
     return found
 
 
-def check_table(name: str, table: Any, shape: str) -> None:
+def check_table(name: str, table: Array | np.ndarray, shape: str) -> None:
     """An array of two axes, of floating point, and finite where its values are known."""
     if not hasattr(table, "dtype"):
         raise TypeError(f"{name} is an array {shape}; got {type(table).__name__}")
@@ -104,7 +107,7 @@ def check_table(name: str, table: Any, shape: str) -> None:
         )
 
 
-def check_weights(weights: Any, of: str, count: int) -> None:
+def check_weights(weights: Array | np.ndarray, of: str, count: int) -> None:
     """One weight for each sample or point, finite and at least 0 where their values are known."""
     shape = np.shape(weights)
     if shape != (count,):

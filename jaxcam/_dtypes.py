@@ -1,8 +1,24 @@
-"""The floating point types that maps are computed in."""
+"""The types of arrays: what may be given for one, and the floating point types that maps are computed in."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import jax.typing
+import numpy as np
 from jaxtyping import Array
+
+
+@runtime_checkable
+class HasArray(Protocol):
+    """An array of any library that NumPy can read."""
+
+    def __array__(self) -> np.ndarray: ...
+
+
+# What `numpy.asarray` takes: an array of any library, a number, or a sequence of those, nested or not.
+ArrayLike = jax.typing.ArrayLike | HasArray | Sequence[object]
 
 
 def widen(x: Array) -> Array:

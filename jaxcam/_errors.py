@@ -2,9 +2,11 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar, overload
+
+Value = TypeVar("Value")
 
 _CALLED = {"gpu": "cuda", "nvidia": "cuda", "amd": "rocm"}  # platforms by another name
 
@@ -50,11 +52,17 @@ def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", re.sub(r"\+|plus", "p", name.casefold()))
 
 
-def choose(kind: str, name: str, known: Any, *, show: int = 12) -> Any:
+@overload
+def choose(kind: str, name: str, known: Mapping[str, Value], *, show: int = 12) -> Value: ...
+@overload
+def choose(kind: str, name: str, known: tuple[str, ...], *, show: int = 12) -> str: ...
+def choose(
+    kind: str, name: str, known: Mapping[str, Value] | tuple[str, ...], *, show: int = 12
+) -> Value | str:
     """`known[name]`, or `name` itself where `known` is a tuple of names; a ValueError names the nearest match."""
     if name not in known:
         raise ValueError(unknown(kind, name, known, show=show))
-    return known[name] if isinstance(known, dict) else name
+    return known[name] if isinstance(known, Mapping) else name
 
 
 def listed(names: Iterable[str], *, last: str = "or") -> str:

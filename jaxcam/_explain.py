@@ -1,8 +1,8 @@
 """Explain a batch: one compiled program that maps a method over images and classes."""
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal, cast, overload
 
 import jax
 import jax.core
@@ -10,9 +10,12 @@ from jaxtyping import Array, PyTree
 
 from . import _targets
 from ._display import display
+from ._dtypes import ArrayLike
 from ._request import BoundTargets, Static, bind
+from ._targets import Targets
 from .devices._mesh import check_devices, on_each, split_of
 from .methods import gradcam
+from .methods._of_probe import Method
 from .probes._blank import warn_of_blank
 from .probes._probe import Probe
 
@@ -28,18 +31,44 @@ _ADVICE = {
 _MISNAMED = {name: f"explain has no argument {name!r}: {advice}" for name, advice in _ADVICE.items()}
 
 
+@overload
 def explain(
     probe: Probe,
-    images: Any,
-    targets: Any = None,
+    images: ArrayLike,
+    targets: Targets = None,
     *,
-    method: Callable | str = gradcam,
+    method: Method | str = gradcam,
+    raw: bool = False,
+    size: int | tuple[int, int] | None = None,
+    chunk: int | None = None,
+    with_output: Literal[False] = False,
+    **options: object,
+) -> Array: ...
+@overload
+def explain(
+    probe: Probe,
+    images: ArrayLike,
+    targets: Targets = None,
+    *,
+    method: Method | str = gradcam,
+    raw: bool = False,
+    size: int | tuple[int, int] | None = None,
+    chunk: int | None = None,
+    with_output: Literal[True],
+    **options: object,
+) -> tuple[Array, PyTree]: ...
+def explain(
+    probe: Probe,
+    images: ArrayLike,
+    targets: Targets = None,
+    *,
+    method: Method | str = gradcam,
     raw: bool = False,
     size: int | tuple[int, int] | None = None,
     chunk: int | None = None,
     with_output: bool = False,
-    **options: Any,
-) -> Any:
+    **options: object,
+) -> Array | tuple[Array, PyTree]:
     """Maps for a batch of images, in one compiled program.
 
     Args:
@@ -102,21 +131,21 @@ def explain(
         chunk=chunk,
         misnamed=_MISNAMED,
     )
-    images, axis = request.images, request.static.axis
-    if split := split_of(images):
-        check_devices(probe, images)
+    batch, axis = cast(Array, request.images), request.static.axis
+    if split := split_of(batch):
+        check_devices(probe, batch)
 
     # Start the program.
     first = _First()
     maps, outputs = _explain(
-        probe, images, request.targets, request.arrays, static=request.static, first=first, split=split
+        probe, batch, request.targets, request.arrays, static=request.static, first=first, split=split
     )
 
     # Now that the device has work, the host may wait for it.
     for check in request.later:
         check()
     if first.traced and not isinstance(maps, jax.core.Tracer) and maps.is_fully_addressable:
-        warn_of_blank(probe, images, request.targets, axis, maps)
+        warn_of_blank(probe, batch, request.targets, axis, maps)
     return (maps, outputs) if with_output else maps
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,13 @@ def kmeans(
 
 
 def clustered(
-    points: Any, clusters: int, key: Array, *, restarts: int, iterations: int, weights: Any
+    points: Points,
+    clusters: int,
+    key: Array,
+    *,
+    restarts: int,
+    iterations: int,
+    weights: Float[Array | np.ndarray, " n"] | None,
 ) -> Clusters:
     """`kmeans`, of values that may be NaN, which are then NaN in the centres."""
     n = points.shape[0]

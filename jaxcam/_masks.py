@@ -5,12 +5,11 @@ laid over the image and forwarded a chunk at a time, so that neither masks nor i
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from . import _targets
 from ._display import normalise, resize
@@ -20,11 +19,11 @@ from ._targets import Target
 from .devices._chunks import over_chunks
 from .probes._probe import Image, Probe
 
-Read = Callable[[Any], Array]
+Read = Callable[[PyTree], Array]
 SCORES = ("softmax", "logit")
 
 
-def reader(output: Any, target: Target, score: str) -> Read:
+def reader(output: PyTree, target: Target, score: str) -> Read:
     """How a masked image's output is read: the target's softmax probability or logit.
 
     Args:
@@ -40,7 +39,7 @@ def reader(output: Any, target: Target, score: str) -> Read:
     return lambda seen: _targets.score(jax.nn.softmax(widen(seen)), target)
 
 
-def settle(output: Any, target: Target) -> Target:
+def settle(output: PyTree, target: Target) -> Target:
     """The target, with None made the class that is most likely in `output`."""
     if target is not None:
         return target

@@ -18,6 +18,7 @@ from ._checks import Later, check_images, check_probe, shape_of_output, whole_nu
 from ._errors import choose, unknown
 from .devices._chunks import default_chunk, forward_bytes
 from .methods import METHODS
+from .methods._of_probe import Method
 from .probes._probe import Probe
 
 Size = int | tuple[int, int] | None
@@ -118,7 +119,7 @@ def bind(
     return Request(Static(method, rest, size, axis, chunk), probe, images, targets, arrays, output, later)
 
 
-def method_of(method: Callable | str) -> Callable:
+def method_of(method: Method | str) -> Callable:
     if callable(method):
         return method
     if not isinstance(method, str):

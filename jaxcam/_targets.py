@@ -12,19 +12,21 @@ mapped over images like any other argument.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-Target = Any  # int | integer scalar array | None | Callable[[output], scalar]
+from ._dtypes import ArrayLike
+
+Index = int | np.integer | Array | np.ndarray  # of a class: an integer scalar
+Target = Index | Callable[[PyTree], Array] | None
 
 
-def score(output: Any, target: Target) -> Float[Array, ""]:
+def score(output: PyTree, target: Target) -> Float[Array, ""]:
     """The scalar that `target` reads from `output`, the model's output for one image.
 
     Args:
@@ -53,7 +55,7 @@ def score(output: Any, target: Target) -> Float[Array, ""]:
     )
 
 
-def class_index(target: Any, classes: int) -> Any:
+def class_index(target: Index, classes: int) -> Array:
     """`target` checked to be one class index, in range wherever its value is known."""
     if isinstance(target, bool | str | float):
         raise TypeError(f"a target must be a class index, None or a callable; got {target!r}")
@@ -69,7 +71,7 @@ def class_index(target: Any, classes: int) -> Any:
     return index
 
 
-def check_classes(targets: Any, classes: int) -> None:
+def check_classes(targets: ArrayLike, classes: int) -> None:
     """Raises ValueError naming the first class index outside `0 .. classes - 1`."""
     values = np.asarray(targets).ravel()
     if values.dtype.kind not in "iu":
@@ -79,7 +81,7 @@ def check_classes(targets: Any, classes: int) -> None:
         raise ValueError(f"no class {outside[0]}: the model has {classes} classes, 0 to {classes - 1}")
 
 
-def _logits(output: Any) -> Array:
+def _logits(output: PyTree) -> Array:
     if not hasattr(output, "ndim") or output.ndim != 1:
         kind = f"shape {output.shape}" if hasattr(output, "shape") else type(output).__name__
         raise ValueError(
@@ -103,6 +105,10 @@ class Top:
     k: int
 
 
+# Of a batch: what `jaxcam.explain` takes.
+Targets = ArrayLike | Callable[[PyTree], Array] | Top | None
+
+
 def top(k: int) -> Top:
     """The `k` most likely classes of each image, as the `targets` of `jaxcam.explain`; maps are `(B, k, H, W)`."""
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
@@ -110,7 +116,7 @@ def top(k: int) -> Top:
     return Top(k)
 
 
-def probability(index: Any) -> Partial:
+def probability(index: Index) -> Partial:
     """Softmax probability of class `index`, a scalar of logits `(classes,)`.
 
     HiResCAM's completeness holds for logits, not for this.
@@ -122,7 +128,7 @@ def _probability(index: Array, output: Array) -> Array:
     return score(jax.nn.softmax(_logits(output)), index)
 
 
-def difference(index: Any, other: Any) -> Partial:
+def difference(index: Index, other: Index) -> Partial:
     """Logit of class `index` minus the logit of class `other`, of logits `(classes,)`: why one and not the other."""
     return Partial(_difference, jnp.asarray(index), jnp.asarray(other))
 
@@ -131,7 +137,7 @@ def _difference(index: Array, other: Array, output: Array) -> Array:
     return score(output, index) - score(output, other)
 
 
-def segmentation(index: Any, mask: Any) -> Partial:
+def segmentation(index: Index, mask: ArrayLike) -> Partial:
     """Sum of the logits of class `index` over the pixels of `mask` `(H, W)`; output `(H, W, classes)`."""
     return Partial(_segmentation, jnp.asarray(index), jnp.asarray(mask))
 
@@ -140,7 +146,7 @@ def _segmentation(index: Array, mask: Array, output: Array) -> Array:
     return jnp.sum(jnp.take(output, index, axis=-1) * mask.astype(output.dtype))
 
 
-def similarity(embedding: Any) -> Partial:
+def similarity(embedding: ArrayLike) -> Partial:
     """Cosine similarity of the output vector with `embedding` `(D,)`, for models that embed rather than classify."""
     return Partial(_similarity, jnp.asarray(embedding))
 

@@ -1,7 +1,5 @@
 """Commands that refuse an option given twice: of two values, the first would be lost without a word."""
 
-from typing import Any
-
 import click
 
 
@@ -25,6 +23,6 @@ class Once(click.Command):
                 )
 
 
-def _switch(option: Any) -> bool:
+def _switch(option: click.Option) -> bool:
     """Whether it only switches something on, so that twice says what once says."""
     return option.is_flag and not option.secondary_opts

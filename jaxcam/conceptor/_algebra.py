@@ -43,7 +43,7 @@ class Conceptor:
         negated: whether W Wᵀ is the odds of `I - C` instead of the odds `C (I - C)⁻¹` of C.
     """
 
-    factor: Any
+    factor: Any  # an array, but where JAX rebuilds it around something else, such as the axes of `vmap`
     negated: bool = False
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
@@ -78,7 +78,7 @@ def learn(
     return learned(samples, aperture, weights)
 
 
-def learned(samples: Any, aperture: Number, weights: Any) -> Conceptor:
+def learned(samples: Array | np.ndarray, aperture: Number, weights: Array | np.ndarray | None) -> Conceptor:
     """`learn`, of values that may be NaN, which are then NaN in the conceptor."""
     Z = widen(jnp.asarray(samples))
     w = jnp.ones(Z.shape[1], Z.dtype) if weights is None else jnp.asarray(weights, Z.dtype)
@@ -207,8 +207,8 @@ def _check_pair(one: Conceptor, other: Conceptor) -> None:
         )
 
 
-def check_positive(name: str, value: Any) -> None:
+def check_positive(name: str, value: Number) -> None:
     if isinstance(value, jax.core.Tracer):
         return
-    if isinstance(value, bool | str) or np.ndim(value) or not (math.isfinite(value) and value > 0):
+    if isinstance(value, bool | str) or np.ndim(value) or not 0 < float(value) < math.inf:
         raise ValueError(f"{name} must be a finite number above 0; got {value!r}")

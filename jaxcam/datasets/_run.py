@@ -3,15 +3,17 @@
 import os
 import socket
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
 
 from .._request import Request
+from .._targets import Top
 from ..devices._chunks import within_memory
 from ..files._labels import Labels as Names
+from ..methods._of_probe import Method
 from ..models._preprocess import Preprocess
 from ..probes._probe import Probe
 from .running._changed import check_unchanged
@@ -27,6 +29,7 @@ from .running._program import Device, Program
 from .running._pulse import pulse
 from .running._signals import Stop, Stopped, listening
 from .sources._classes import as_labels
+from .sources._open import Dataset
 from .sources._open import open as open_source
 from .sources._record import Source
 from .store._columns import DONE, FAILED, STATUS, Column
@@ -38,14 +41,14 @@ from .store._writer import Writer
 
 
 def run(
-    source: Any,
+    source: Dataset,
     probe: Probe,
     *,
-    out: str | os.PathLike,
+    out: str | os.PathLike[str],
     preprocess: Preprocess,
-    method: Callable | str = "gradcam",
-    options: Mapping[str, Any] | None = None,
-    targets: Any = "top-1",
+    method: Method | str = "gradcam",
+    options: Mapping[str, object] | None = None,
+    targets: str | int | Top | list[int] | tuple[int, ...] = "top-1",
     crop: bool = True,
     stored: str = "image",
     maps_dtype: str = "float16",
@@ -58,7 +61,7 @@ def run(
     process: int = 0,
     processes: int = 1,
     strict: bool = False,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Summary:
     """Explains every record of a data set into a zarr v3 store, resumed where there is one already.
@@ -109,7 +112,7 @@ def run(
         Stopped: Ctrl-C or SIGTERM; what was in flight is written. It is a KeyboardInterrupt.
     """
     # What is read.
-    source = source if hasattr(source, "fingerprint") else open_source(source, boxes=False)
+    source = cast(Source, source) if hasattr(source, "fingerprint") else open_source(source, boxes=False)
     _check_counts(len(source), batch, process, processes)
     reading = _Reading(source, preprocess, crop, workers or max(2, os.cpu_count() or 2))
 

@@ -1,10 +1,11 @@
 """Glyphs in soft ink: the digits of the data set, marks that are not digits, and glyphs turned and sheared."""
 
 from functools import cache
-from typing import Any
+from typing import cast
 
 import numpy as np
 from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
 
 CELL = 40  # height and width of a glyph, and of the patch it is drawn in, in pixels
 _TEST_SHARE = 0.25  # of the 1797 digits
@@ -34,7 +35,7 @@ def sample(glyphs, chosen, *, turn, scale, shear=0.0, narrow=1.0):
 @cache
 def digits(split):
     """The split's digits as soft ink `(n, cell, cell)` with an empty rim, and their classes."""
-    data: Any = load_digits()
+    data = cast(Bunch, load_digits())
     order = np.random.default_rng(0).permutation(len(data.images))
     cut = int(len(order) * _TEST_SHARE)
     part = order[:cut] if split == "test" else order[cut:]

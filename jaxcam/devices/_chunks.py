@@ -6,12 +6,14 @@ caches. An accelerator is given what a share of its memory holds, up to a bound.
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jaxtyping import Array, PyTree
+
+from ..probes._probe import Image, Probe
 
 PICTURE = 224 * 224  # pixels
 ON_CPU = 16 * PICTURE  # of image that is forwarded at once on a CPU, and where the device is not known
@@ -35,7 +37,7 @@ def default_chunk(image: tuple[int, ...], images: int = 1, *, each: Callable[[],
     return max(1, min(memory // (SHARE * images * max(1, each())), ON_ACCELERATOR // pixels))
 
 
-def over_chunks(function: Callable, inputs: Any, chunk: int | None, image: tuple[int, ...]) -> Any:
+def over_chunks(function: Callable, inputs: PyTree, chunk: int | None, image: tuple[int, ...]) -> PyTree:
     """`jax.vmap(function)(inputs)`, `chunk` at a time (by default `default_chunk` of one image)."""
     if chunk is None:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), inputs)
@@ -69,7 +71,7 @@ def device_memory() -> int | None:
     return (stats or {}).get("bytes_limit")
 
 
-def forward_bytes(probe: Any, images: Any) -> int:
+def forward_bytes(probe: Probe, images: Array | jax.ShapeDtypeStruct) -> int:
     """Bytes that the activations of one forward pass of a probe need, for one of `images` `(B, H, W, C)`."""
     image = jax.ShapeDtypeStruct(images.shape[1:], images.dtype)
     traced = _forward.trace(probe, image).jaxpr.jaxpr  # jit keeps what it has traced once
@@ -77,7 +79,7 @@ def forward_bytes(probe: Any, images: Any) -> int:
 
 
 @jax.jit
-def _forward(probe: Any, image: Any) -> Any:
+def _forward(probe: Probe, image: Image) -> tuple[PyTree, Array]:
     return probe(image)
 
 
@@ -107,7 +109,7 @@ def peak_bytes(jaxpr: Jaxpr, varying: tuple[bool, ...] | None = None) -> int:
     return most
 
 
-def _inside(step: Any, varying: list[bool]) -> int:
+def _inside(step: JaxprEqn, varying: list[bool]) -> int:
     """Bytes within an operation that holds a program of its own, beyond those of its arguments and results."""
     most = 0
     for value in jax.tree.leaves(
@@ -121,10 +123,10 @@ def _inside(step: Any, varying: list[bool]) -> int:
     return max(0, most)
 
 
-def _names(values: Any) -> Iterator[Any]:
+def _names(values: Iterable[Var | Literal]) -> Iterator[Var]:
     return (value for value in values if not isinstance(value, Literal))
 
 
-def _bytes(value: Any) -> int:
+def _bytes(value: Var) -> int:
     shape, dtype = getattr(value.aval, "shape", ()), getattr(value.aval, "dtype", None)
     return math.prod(shape) * (4 if dtype is None else getattr(dtype, "itemsize", 4))

@@ -1,14 +1,17 @@
 """Images on a mesh of devices: each device computes its own, and nothing crosses from one to another."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.core
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxtyping import Array
+import numpy as np
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
 
 from ..probes._marks import varying
+
+Names = str | tuple[str, ...] | None  # axes of a mesh that one axis of an array is split over
 
 
 class Split(NamedTuple):
@@ -19,11 +22,11 @@ class Split(NamedTuple):
         axes: names of the mesh's axes.
     """
 
-    mesh: Any
+    mesh: Mesh | AbstractMesh
     axes: tuple[str, ...]
 
 
-def split_of(array: Any) -> Split | None:
+def split_of(array: Array | np.ndarray) -> Split | None:
     """How the first axis of an array is split over devices; None where it is not, or where only XLA knows.
 
     Inside `jax.jit` the split is known for axes of type Explicit. Inside `jax.shard_map` nothing is left to split.
@@ -40,7 +43,7 @@ def split_of(array: Any) -> Split | None:
     return Split(sharding.mesh, axes)
 
 
-def on_each(function: Callable, split: Split, arguments: tuple, mapped: tuple[bool, ...]) -> Any:
+def on_each(function: Callable, split: Split, arguments: tuple, mapped: tuple[bool, ...]) -> PyTree:
     """`function(*arguments)` on every device of a split, for its own part of the `mapped` arguments' first axis.
 
     The other arguments are the same on all devices; what is returned is split as the arguments are. Runs inside
@@ -73,13 +76,13 @@ def _placed(leaf: Array, split: Split, mapped: bool) -> Array:
     return jax.sharding.reshard(leaf, NamedSharding(split.mesh, spec))
 
 
-def _without(entry: Any, axes: tuple[str, ...]) -> Any:
+def _without(entry: Names, axes: tuple[str, ...]) -> Names:
     names = entry if isinstance(entry, tuple) else (entry,)
     kept = tuple(name for name in names if name is not None and name not in axes)
     return kept or None
 
 
-def check_devices(parameters: Any, images: Array) -> None:
+def check_devices(parameters: PyTree, images: Array) -> None:
     """ValueError where parameters were put on fewer devices than the images are on."""
     if isinstance(images, jax.core.Tracer):
         return

@@ -97,7 +97,7 @@ def _parts(path: Path, folder: zipfile.ZipFile) -> dict[str, bytes]:
         return {name: folder.read(each) for name, each in parts.items()}
 
 
-def _check(path: Path, metadata: Any) -> None:
+def _check(path: Path, metadata: object) -> None:
     """Raises ValueError for metadata that `jaxcam.export` does not write, or a later one does."""
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by jaxcam.export: its {META} is of another format")

@@ -9,13 +9,15 @@ import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax.typing import DTypeLike
+from jaxtyping import Array, PyTree
 
 from .._errors import choose
 from .._explain import map_of
 from .._request import Static, bind
 from ..files._digests import versions
 from ..methods import gradcam
+from ..methods._of_probe import Method
 from ..probes._anatomy import Anatomy
 from ..probes._probe import Probe
 from ._archive import Archive, write_archive
@@ -28,13 +30,13 @@ def export(
     path: str | Path,
     *,
     image: tuple[int, int, int],
-    method: Callable | str = gradcam,
-    target: Callable | None = None,
-    dtype: Any = jnp.float32,
+    method: Method | str = gradcam,
+    target: Callable[[PyTree], Array] | None = None,
+    dtype: DTypeLike = jnp.float32,
     raw: bool = False,
     size: int | tuple[int, int] | None = None,
     platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
-    about: Mapping[str, Any] | None = None,
+    about: Mapping[str, object] | None = None,
     **options: Any,
 ) -> None:
     """Writes an explainer to one file, for `jaxcam.restore`, which needs neither the model's code nor this layer.
@@ -140,7 +142,7 @@ def _program(rebuild: Callable, anatomy: Anatomy, static: Static) -> Callable:
     return program
 
 
-def _flatten(tree: Any) -> tuple[dict[str, Array], Callable]:
+def _flatten(tree: PyTree) -> tuple[dict[str, Array], Callable]:
     """The arrays of a pytree by name, and a function that makes the pytree of a list of such arrays.
 
     Random keys, which no file of arrays takes, stay in the function.
@@ -162,18 +164,18 @@ def _flatten(tree: Any) -> tuple[dict[str, Array], Callable]:
     return dict(named), rebuild
 
 
-def _is_key(leaf: Any) -> bool:
+def _is_key(leaf: object) -> bool:
     return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
 
 
-def _shape(image: Any) -> tuple[int, int, int]:
+def _shape(image: Sequence[int]) -> tuple[int, int, int]:
     shape = tuple(image)
     if len(shape) != 3 or not all(isinstance(side, int) and side >= 1 for side in shape):
         raise ValueError(f"image must be a shape (H, W, C), such as (224, 224, 3); got {image!r}")
     return shape
 
 
-def _floating(dtype: Any) -> np.dtype:
+def _floating(dtype: DTypeLike) -> np.dtype:
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"images must be of floating point; got dtype {dtype}")
     return jnp.dtype(dtype)

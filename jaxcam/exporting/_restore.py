@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import jax
 import jax.core
 import jax.export
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, PyTree
 
 from .. import _targets
 from .._checks import check_images, whole_numbers
+from .._dtypes import ArrayLike
 from .._errors import foreign
 from ._archive import Archive, read_archive
 from ._vetting import check_shapes, vet
@@ -37,7 +39,17 @@ class Explainer:
         """What is known of it: method, options, layer, image, dtype, maps, classes, platforms, versions, about."""
         return dict(self._metadata)
 
-    def __call__(self, images: Any, targets: Any = None, *, with_output: bool = False) -> Any:
+    @overload
+    def __call__(
+        self, images: ArrayLike, targets: ArrayLike | None = None, *, with_output: Literal[False] = False
+    ) -> Array: ...
+    @overload
+    def __call__(
+        self, images: ArrayLike, targets: ArrayLike | None = None, *, with_output: Literal[True]
+    ) -> tuple[Array, PyTree]: ...
+    def __call__(
+        self, images: ArrayLike, targets: ArrayLike | None = None, *, with_output: bool = False
+    ) -> Array | tuple[Array, PyTree]:
         """Maps for a batch of images. A batch of another size compiles anew.
 
         Args:
@@ -64,24 +76,24 @@ class Explainer:
             )
         if images.dtype != dtype:
             raise TypeError(f"this explainer takes images of {dtype}; got {images.dtype}")
-        targets = self._targets(targets, images.shape[0])
+        classes = self._targets(targets, images.shape[0])
         if self._checked is not None and images.shape[0] not in self._checked:
-            self._check_shapes(images, targets)
+            self._check_shapes(images, classes)
         try:
-            maps, outputs = self._run(self._weights, images, targets)
+            maps, outputs = self._run(self._weights, images, classes)
         except jax.errors.JaxRuntimeError as error:
             if not str(error).startswith(("INVALID_ARGUMENT", "UNIMPLEMENTED")):
                 raise  # of the machine
             raise ValueError(f"the program of this explainer does not compile: {error}") from error
         return (maps, outputs) if with_output else maps
 
-    def _check_shapes(self, images: Any, targets: Any) -> None:
-        images, targets = (jax.ShapeDtypeStruct(each.shape, each.dtype) for each in (images, targets))
-        check_shapes(self._run.lower(self._weights, images, targets).compile().as_text() or "")
+    def _check_shapes(self, images: Array, targets: Array) -> None:
+        shapes = (jax.ShapeDtypeStruct(each.shape, each.dtype) for each in (images, targets))
+        check_shapes(self._run.lower(self._weights, *shapes).compile().as_text() or "")
         assert self._checked is not None
         self._checked.add(images.shape[0])
 
-    def _targets(self, targets: Any, batch: int) -> Any:
+    def _targets(self, targets: ArrayLike | None, batch: int) -> Array:
         if targets is None:
             return jnp.full(batch, _MOST_LIKELY, jnp.int32)
         classes = self._metadata["classes"]

@@ -1,6 +1,6 @@
 """CAM, the original method: channels are weighted by the classification layer's weights, without a gradient."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 from jax.extend.core import Literal
@@ -91,7 +91,7 @@ def _classifier(probe: Probe, image: Image, activation: Array, classes: int) -> 
     return kernel.reshape(channels, classes) if kernel.shape[-1] == classes else kernel.T
 
 
-def _used(function: Any, probe: Probe, activation: Array) -> list[bool]:
+def _used(function: Callable, probe: Probe, activation: Array) -> list[bool]:
     """Which of the probe's parameters the output depends on once the layer's activation is given."""
     program = jax.make_jaxpr(function)(probe.parameters, activation).jaxpr
     needed = {variable for variable in program.outvars if not isinstance(variable, Literal)}

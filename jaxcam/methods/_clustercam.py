@@ -165,11 +165,11 @@ def combine(
 
 
 class Order(NamedTuple):
-    """Index of the base and of the scissors, and how many clusters are valid. Scissors mean nothing if `count` < 2."""
+    """Index of the base and of the scissors, and how many clusters are valid. Scissors mean nothing if `valid` < 2."""
 
     base: Int[Array, ""]
     scissors: Int[Array, ""]
-    count: Int[Array, ""]
+    valid: Int[Array, ""]
 
 
 def rank(scores: Float[Array, " m"], valid: Bool[Array, " m"]) -> Order:
@@ -194,7 +194,7 @@ def contrast(scores: Float[Array, " m"], valid: Bool[Array, " m"]) -> Float[Arra
 def _members_cut(A, groups, scores, order, knee, fuse):
     share = jnp.where(groups.used, scores[groups.labels], 0)
     fused = fuse(jnp.moveaxis(share[:, None, None] * A, 0, -1))
-    cut = jnp.where(order.count > 1, 1.0, 0).astype(A.dtype) * groups.masks[order.scissors]
+    cut = jnp.where(order.valid > 1, 1.0, 0).astype(A.dtype) * groups.masks[order.scissors]
     positive = jnp.where(jnp.any(fused > 0), jax.nn.relu(fused), fused)  # signed channels may add up to none
     base = _display.normalise(positive) * (1 - cut)
     return base if knee is None else base / (base + knee)
@@ -206,8 +206,8 @@ def _weighted(A, groups, scores, order, knee, fuse):
 
 def _hard(A, groups, scores, order, knee, fuse):
     places = jnp.arange(scores.shape[0])
-    base = (places == order.base) & (order.count > 0)
-    scissors = (places == order.scissors) & (order.count > 1)
+    base = (places == order.base) & (order.valid > 0)
+    scissors = (places == order.scissors) & (order.valid > 1)
     share = base.astype(scores.dtype) - scissors.astype(scores.dtype)
     return fuse(jnp.moveaxis(share[:, None, None] * groups.masks, 0, -1))
 

@@ -3,11 +3,11 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .._display import normalise
 from .._dtypes import widen
@@ -105,7 +105,7 @@ def conceptor_fuse(*, aperture: Number = 3.0, combine: str = "or", fuse: Fuse = 
 
 @dataclasses.dataclass(frozen=True)
 class _ConceptorFuse:
-    aperture: Any
+    aperture: Number
     combine: str
     fuse: Callable
 
@@ -119,15 +119,15 @@ class _ConceptorFuse:
 
 @dataclasses.dataclass(frozen=True)
 class _Sides:
-    Z: Any  # (K, P)
-    u: Any  # (P,)
-    flat: Any  # ()
-    aperture: Any
+    Z: Float[Array, "K P"]
+    u: Float[Array, " P"]
+    flat: Bool[Array, ""]
+    aperture: Number
     positive: Conceptor
     negative: Conceptor
 
 
-def _sides(E: Array, aperture: Any, fuse: Fuse) -> _Sides:
+def _sides(E: Array, aperture: Number, fuse: Fuse) -> _Sides:
     E = widen(E)
     u = normalise(jax.nn.relu(fuse(E))).reshape(-1)
     flat = ~jnp.any(u > 0)

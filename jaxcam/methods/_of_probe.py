@@ -2,19 +2,30 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
+
+from jaxtyping import Array
 
 from .._checks import check_probe
+from .._targets import Target
+from ..probes._probe import Image, Probe
 
-Method = TypeVar("Method", bound=Callable)
+Checked = TypeVar("Checked", bound=Callable)
 
 
-def of_probe(method: Method) -> Method:
+@runtime_checkable
+class Method(Protocol):
+    """How a map is made: a function of one image. Its options are keywords with defaults."""
+
+    def __call__(self, probe: Probe, image: Image, target: Target = None, /) -> Array: ...
+
+
+def of_probe(method: Checked) -> Checked:
     """The method, with a clear error where a model is passed instead of a probe of it."""
 
     @functools.wraps(method)
-    def checked(probe: Any, *arguments: Any, **options: Any) -> Any:
+    def checked(probe: Probe, *arguments: object, **options: object) -> object:
         check_probe(probe)
         return method(probe, *arguments, **options)
 
-    return cast(Method, checked)
+    return cast(Checked, checked)

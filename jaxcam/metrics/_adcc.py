@@ -1,21 +1,20 @@
 """ADCC: Average Drop, Coherency and Complexity in one figure, so that a map of ones no longer wins."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._display import normalise
+from .._dtypes import ArrayLike
 from .._explain import explain
+from ..methods._of_probe import Method
 from ..probes._probe import Probe
 from ._confidence import masked, measure
 from ._drop import drops
 from ._inputs import check, check_maps
 
 
-def complexity(maps: Any) -> Float[Array, "B"]:
+def complexity(maps: ArrayLike) -> Float[Array, "B"]:
     """Complexity of each map: `mean |L|`. Lower is better: a map should single out little.
 
     Args:
@@ -34,13 +33,13 @@ def complexity(maps: Any) -> Float[Array, "B"]:
 
 def coherency(
     probe: Probe,
-    images: Any,
-    targets: Any,
-    maps: Any,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
     *,
-    method: Callable | str,
+    method: Method | str,
     chunk: int | None = None,
-    **options: Any,
+    **options: object,
 ) -> Float[Array, "B"]:
     """Coherency of each image: `(Pearson(L(x), L(x ⊙ L)) + 1) / 2`: the masked image should have the same map.
 
@@ -69,13 +68,13 @@ def coherency(
 
 def adcc(
     probe: Probe,
-    images: Any,
-    targets: Any,
-    maps: Any,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
     *,
-    method: Callable | str,
+    method: Method | str,
     chunk: int | None = None,
-    **options: Any,
+    **options: object,
 ) -> Float[Array, "B"]:
     """ADCC of each image: `3 / (1 / coherency + 1 / (1 - complexity) + 1 / (1 - drop))`, drop a share.
 

@@ -1,15 +1,20 @@
 """Boxes: given as lists, an image at a time; moved from the picture to the map; checked and packed for the device."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
+
+from .._dtypes import ArrayLike
+
+# of each image a list of boxes, rows of x0, y0, x1, y1, or one box
+Boxes = Sequence[ArrayLike] | Array | np.ndarray
 
 _ROUNDING = 1e-3  # pixels by which a rescaled box may leave the picture
 
 
 def rescale_boxes(
-    boxes: Any, picture: tuple[int, int], *, size: int, resize: int | None = None
+    boxes: ArrayLike, picture: tuple[int, int], *, size: int, resize: int | None = None
 ) -> Float[np.ndarray, "n 4"]:
     """Boxes of a picture, in pixels of what the model sees of it.
 
@@ -39,7 +44,7 @@ def rescale_boxes(
     return moved[(moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])]
 
 
-def pack(boxes: Any, maps: tuple[int, ...]) -> Float[np.ndarray, "B N 4"]:
+def pack(boxes: Boxes, maps: tuple[int, ...]) -> Float[np.ndarray, "B N 4"]:
     """Boxes of each image, checked against the maps' shape and filled up with NaN to the same number."""
     count, height, width = maps
     if len(boxes) != count:
@@ -53,7 +58,7 @@ def pack(boxes: Any, maps: tuple[int, ...]) -> Float[np.ndarray, "B N 4"]:
     return packed
 
 
-def _checked(boxes: Any, width: int, height: int, where: str) -> Float[np.ndarray, "n 4"]:
+def _checked(boxes: ArrayLike, width: int, height: int, where: str) -> Float[np.ndarray, "n 4"]:
     rows = np.asarray(boxes, dtype=np.float64)
     if rows.ndim == 1 and rows.size == 4:
         rows = rows[None]

@@ -1,16 +1,15 @@
 """What the masked picture x ⊙ L keeps of the target's probability: Average Drop, Increase and Gain."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._dtypes import ArrayLike
 from ..probes._probe import Probe
 from ._confidence import confidence, masked, measure, over
 
 
 def average_drop(
-    probe: Probe, images: Any, targets: Any, maps: Any, *, chunk: int | None = None
+    probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike, *, chunk: int | None = None
 ) -> Float[Array, "B"]:
     """Average Drop of each image: `100 max(0, Y - O) / Y`, with `Y = p_c(x)` and `O = p_c(x ⊙ L)`.
 
@@ -36,7 +35,7 @@ def average_drop(
 
 
 def average_increase(
-    probe: Probe, images: Any, targets: Any, maps: Any, *, chunk: int | None = None
+    probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike, *, chunk: int | None = None
 ) -> Float[Array, "B"]:
     """Average Increase (increase in confidence) of each image: `100 [O > Y]`. Higher is better.
 
@@ -53,7 +52,7 @@ def average_increase(
 
 
 def average_gain(
-    probe: Probe, images: Any, targets: Any, maps: Any, *, chunk: int | None = None
+    probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike, *, chunk: int | None = None
 ) -> Float[Array, "B"]:
     """Average Gain of each image: `100 max(0, O - Y) / (1 - Y)`. Higher is better.
 

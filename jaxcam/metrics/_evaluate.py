@@ -1,13 +1,16 @@
 """Several metrics of one batch, which share one compiled program."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import cast
 
 from jaxtyping import Array, Float
 
+from .._dtypes import ArrayLike
 from .._errors import unknown
+from ..methods._of_probe import Method
 from ..probes._probe import Probe
 from ._adcc import combine, complexity
+from ._boxes import Boxes
 from ._confidence import measure
 from ._drop import drops
 from ._imputation import ITERATIONS
@@ -20,20 +23,20 @@ from ._road import NOISE, PERCENTILES, road_options, roads
 
 def evaluate(
     probe: Probe,
-    images: Any,
-    targets: Any,
-    maps: Any,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
     *,
-    metrics: Any = NEED_NOTHING,
+    metrics: Collection[str] = NEED_NOTHING,
     steps: int = STEPS,
-    key: Any = None,
-    percentiles: Any = PERCENTILES,
+    key: Array | None = None,
+    percentiles: Iterable[float | int] = PERCENTILES,
     noise: float | int = NOISE,
     iterations: int = ITERATIONS,
-    boxes: Any = None,
+    boxes: Boxes | None = None,
     tolerance: float | int = TOLERANCE,
-    method: Callable | str | None = None,
-    options: Mapping[str, Any] | None = None,
+    method: Method | str | None = None,
+    options: Mapping[str, object] | None = None,
     chunk: int | None = None,
 ) -> dict[str, Float[Array, "B"]]:
     """Several metrics of each image; equal to the functions of the same names, with one plain forward pass for all.
@@ -76,10 +79,10 @@ def evaluate(
         results |= combine(probe, images, results["target"], maps, drop, method, options or {})
     if "complexity" in metrics:
         results["complexity"] = complexity(maps)
-    if "pointing_game" in metrics:
-        results["pointing_game"] = pointing_game(maps, boxes, tolerance=tolerance)
+    if "pointing_game" in metrics:  # then there are boxes: _check_names has asked for them
+        results["pointing_game"] = pointing_game(maps, cast(Boxes, boxes), tolerance=tolerance)
     if "energy_pointing_game" in metrics:
-        results["energy_pointing_game"] = energy_pointing_game(maps, boxes)
+        results["energy_pointing_game"] = energy_pointing_game(maps, cast(Boxes, boxes))
     return {name: results[name] for name in metrics}
 
 

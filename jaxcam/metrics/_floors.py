@@ -1,7 +1,5 @@
 """Baseline maps that do not depend on the picture: every method must beat them, and every table shows them."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -12,7 +10,7 @@ from ._inputs import check_count
 FLOORS = ("random", "centre", "ones")  # their names, in the order in which tables show them
 
 
-def random_maps(count: int, size: tuple[int, int], *, key: Any, cells: int = 7) -> Float[Array, "B H W"]:
+def random_maps(count: int, size: tuple[int, int], *, key: Array, cells: int = 7) -> Float[Array, "B H W"]:
     """Random maps: `N(up(u))`, u uniform on `cells x cells`, as blurred as a map of a real layer is.
 
     Args:
@@ -69,7 +67,7 @@ def uniform_maps(count: int, size: tuple[int, int]) -> Float[Array, "B H W"]:
     return jnp.ones((check_count("count", count), *_size(size)), jnp.float32)
 
 
-def floors(count: int, size: tuple[int, int], *, key: Any) -> dict[str, Float[Array, "B H W"]]:
+def floors(count: int, size: tuple[int, int], *, key: Array) -> dict[str, Float[Array, "B H W"]]:
     """All of them: `{"random": ..., "centre": ..., "ones": ...}`, each `(B, H, W)` in [0, 1].
 
     Args:
@@ -81,7 +79,7 @@ def floors(count: int, size: tuple[int, int], *, key: Any) -> dict[str, Float[Ar
     return dict(zip(FLOORS, maps, strict=True))
 
 
-def _size(size: Any) -> tuple[int, int]:
+def _size(size: tuple[int, int]) -> tuple[int, int]:
     if len(size) != 2:
         raise ValueError(f"size must be (height, width) in pixels; got {size!r}")
     return check_count("height", size[0]), check_count("width", size[1])

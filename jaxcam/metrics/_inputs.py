@@ -1,7 +1,5 @@
 """What every metric is given, checked before anything is compiled."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +8,13 @@ from jaxtyping import Array, Float
 
 from .. import _targets
 from .._checks import check_images, shape_of_output, whole_numbers
+from .._dtypes import ArrayLike
 from ..probes._probe import Probe
 
 
-def check(probe: Probe, images: Any, targets: Any, maps: Any) -> tuple[Array, Array | None, Array]:
+def check(
+    probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike
+) -> tuple[Array, Array | None, Array]:
     """Images `(B, H, W, C)`, targets int32 `(B,)` or None, and maps `(B, H, W)`, as arrays of the device.
 
     Raises:
@@ -33,9 +34,9 @@ def check(probe: Probe, images: Any, targets: Any, maps: Any) -> tuple[Array, Ar
     return images, targets, maps
 
 
-def check_maps(maps: Any, *, unit: bool = False) -> Float[Array, "B H W"]:
+def check_maps(maps: ArrayLike, *, unit: bool = False) -> Float[Array, "B H W"]:
     """Maps `(B, H, W)`, finite; with `unit`, in [0, 1]."""
-    if not hasattr(maps, "dtype"):
+    if not isinstance(maps, jax.Array | np.ndarray):
         maps = np.asarray(maps)
     if maps.ndim != 3:
         hint = ". Add a batch axis: maps[None]" if maps.ndim == 2 else ""
@@ -61,13 +62,13 @@ def check_maps(maps: Any, *, unit: bool = False) -> Float[Array, "B H W"]:
     return jnp.asarray(maps)
 
 
-def check_count(name: str, value: Any, *, least: int = 1) -> int:
+def check_count(name: str, value: object, *, least: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
     return value
 
 
-def _check_targets(probe: Probe, images: Array, targets: Any) -> Array | None:
+def _check_targets(probe: Probe, images: Array, targets: ArrayLike | None) -> Array | None:
     output = shape_of_output(probe, images)
     if getattr(output, "ndim", 0) != 1:
         kind = f"shape {output.shape}" if hasattr(output, "shape") else type(output).__name__

@@ -1,11 +1,10 @@
 """Insertion and Deletion: the target's probability while pixels come or go, the most salient first."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._dtypes import ArrayLike
 from .._masks import blur
 from ..probes._probe import Probe
 from ._confidence import confidence, measure, over
@@ -15,7 +14,13 @@ STEPS = 224
 
 
 def insertion(
-    probe: Probe, images: Any, targets: Any, maps: Any, *, steps: int = STEPS, chunk: int | None = None
+    probe: Probe,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
+    *,
+    steps: int = STEPS,
+    chunk: int | None = None,
 ) -> Float[Array, "B"]:
     """Insertion of each image: `AUC = Σ_k (p_k + p_{k+1}) / (2 steps)` from the blurred picture to the picture.
 
@@ -47,7 +52,13 @@ def insertion(
 
 
 def deletion(
-    probe: Probe, images: Any, targets: Any, maps: Any, *, steps: int = STEPS, chunk: int | None = None
+    probe: Probe,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
+    *,
+    steps: int = STEPS,
+    chunk: int | None = None,
 ) -> Float[Array, "B"]:
     """Deletion of each image: `AUC = Σ_k (p_k + p_{k+1}) / (2 steps)` from the picture to zeros (the mean colour).
 
@@ -66,7 +77,13 @@ def deletion(
 
 
 def insertion_curve(
-    probe: Probe, images: Any, targets: Any, maps: Any, *, steps: int = STEPS, chunk: int | None = None
+    probe: Probe,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
+    *,
+    steps: int = STEPS,
+    chunk: int | None = None,
 ) -> Float[Array, "B points"]:
     """The curve under which `insertion` is the area: probabilities `(B, steps + 1)`; the last is the image's own.
 
@@ -77,7 +94,13 @@ def insertion_curve(
 
 
 def deletion_curve(
-    probe: Probe, images: Any, targets: Any, maps: Any, *, steps: int = STEPS, chunk: int | None = None
+    probe: Probe,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
+    *,
+    steps: int = STEPS,
+    chunk: int | None = None,
 ) -> Float[Array, "B points"]:
     """The curve under which `deletion` is the area: probabilities `(B, steps + 1)`; the first is the image's own.
 

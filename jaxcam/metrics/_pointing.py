@@ -1,20 +1,19 @@
 """Does the map point at the object: the Pointing Game, and the share of the map's energy inside the boxes."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from ._boxes import pack
+from .._dtypes import ArrayLike
+from ._boxes import Boxes, pack
 from ._inputs import check_maps
 
 TOLERANCE = 15  # pixels, as published for pictures of 224
 
 
-def pointing_game(maps: Any, boxes: Any, *, tolerance: float | int = TOLERANCE) -> Float[Array, "B"]:
+def pointing_game(maps: ArrayLike, boxes: Boxes, *, tolerance: float | int = TOLERANCE) -> Float[Array, "B"]:
     """Pointing Game: `[d = 0 or d < tolerance]`, d the distance from the map's maximum to the nearest object pixel.
 
     Args:
@@ -54,7 +53,7 @@ def _pointing(maps, boxes, tolerance):
     return jax.vmap(one)(maps, boxes)
 
 
-def energy_pointing_game(maps: Any, boxes: Any) -> Float[Array, "B"]:
+def energy_pointing_game(maps: ArrayLike, boxes: Boxes) -> Float[Array, "B"]:
     """Energy-based pointing game: `Σ_inside L / Σ L`, inside the union of the boxes.
 
     Args:
@@ -98,7 +97,7 @@ def _touched(start, end, size) -> Array:
     return (pixel + 1 > start[:, None]) & (pixel < end[:, None])
 
 
-def mean_over_classes(values: Any, classes: Any) -> float:
+def mean_over_classes(values: ArrayLike, classes: ArrayLike) -> float:
     """The mean over classes of the mean of each class's images, so that a frequent class counts once.
 
     Args:

@@ -1,12 +1,13 @@
 """ROAD, remove and debias: pixels are removed by imputation, so that the removed region's shape is hidden."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._dtypes import ArrayLike
 from ..probes._probe import Probe
 from ._confidence import confidence, measure, over
 from ._imputation import ITERATIONS, impute
@@ -18,12 +19,12 @@ NOISE = 0.01
 
 def road(
     probe: Probe,
-    images: Any,
-    targets: Any,
-    maps: Any,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
     *,
-    key: Any,
-    percentiles: Any = PERCENTILES,
+    key: Array,
+    percentiles: Iterable[float | int] = PERCENTILES,
     noise: float | int = NOISE,
     iterations: int = ITERATIONS,
     chunk: int | None = None,
@@ -62,12 +63,12 @@ def road(
 
 def road_curves(
     probe: Probe,
-    images: Any,
-    targets: Any,
-    maps: Any,
+    images: ArrayLike,
+    targets: ArrayLike | None,
+    maps: ArrayLike,
     *,
-    key: Any,
-    percentiles: Any = PERCENTILES,
+    key: Array,
+    percentiles: Iterable[float | int] = PERCENTILES,
     noise: float | int = NOISE,
     iterations: int = ITERATIONS,
     chunk: int | None = None,
@@ -87,7 +88,7 @@ def _run(probe, images, targets, maps, key, percentiles, noise, iterations, chun
     return measure(probe, images, targets, maps, family, key=key, chunk=chunk)
 
 
-def road_options(percentiles, noise, iterations) -> tuple[tuple[str, Any], ...]:
+def road_options(percentiles, noise, iterations) -> tuple[tuple[str, object], ...]:
     wanted = tuple(float(q) for q in percentiles)
     if not wanted:
         raise ValueError("ROAD needs at least one percentile; got none")
@@ -134,7 +135,7 @@ def roads(
     }
 
 
-def quantiles(values: Float[Array, "H W"], percentiles: Any) -> Float[Array, "Q"]:
+def quantiles(values: Float[Array, "H W"], percentiles: Sequence[float]) -> Float[Array, "Q"]:
     """Percentiles by linear interpolation; exactly the value itself where neighbours are equal, since pixels at the
     threshold are removed."""
     ordered = jnp.sort(values.ravel())

@@ -4,12 +4,11 @@ Every model takes a batch of images (B, H, W, 3) and gives logits (B, num_classe
 batch norms use their running statistics, dropouts do nothing, and no random state is kept inside.
 """
 
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
+from ._options import Keys
 from ._preprocess import Preprocess
 from ._recipes import recipe
 from ._registry import TABLE, find
@@ -23,8 +22,8 @@ def build(
     num_classes: int | None = None,
     image_size: int | None = None,
     rngs: nnx.Rngs | None = None,
-    dtype: Any = jnp.float32,
-    param_dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
+    param_dtype: DTypeLike = jnp.float32,
 ) -> nnx.Module:
     """A model with random parameters; `converters.load` builds one from a checkpoint.
 
@@ -64,14 +63,15 @@ def build(
             raise ValueError(
                 f"{option} must be a floating point type such as jnp.float32 or jnp.bfloat16, got {value!r}"
             )
-    model: Any = architecture.model(
+    model = architecture.model(
         num_classes=num_classes,
         dtype=jnp.dtype(dtype),
         param_dtype=jnp.dtype(param_dtype),
-        rngs=_Keys((nnx.Rngs(0) if rngs is None else rngs).params()),
+        rngs=Keys((nnx.Rngs(0) if rngs is None else rngs).params()),
         **options,
     )
-    model.default_layer = architecture.layer  # which errors of a probe suggest
+    # the layer that errors of a probe suggest
+    model.default_layer = architecture.layer  # pyright: ignore[reportAttributeAccessIssue]
     return model
 
 
@@ -102,17 +102,3 @@ def preprocess(name: str, *, weights: str | None = None) -> Preprocess:
         ValueError: no such architecture, or no such entry of it.
     """
     return recipe(name, weights)
-
-
-class _Keys:
-    """One key for each parameter, from one of the caller's.
-
-    An `nnx.Rngs` counts in a variable, which costs seconds for a deep model under `nnx.eval_shape`.
-    """
-
-    def __init__(self, key):
-        self.key, self.count = key, 0
-
-    def params(self):
-        self.count += 1
-        return jax.random.fold_in(self.key, self.count)

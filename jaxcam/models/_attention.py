@@ -1,6 +1,6 @@
 """What the transformers share: attention over tokens or windows, and the small layers around it."""
 
-from typing import Any
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from ._layers import Gelu, Linear, Sequential, dropout
+from ._options import Options
 
 TABLE_INIT = nnx.initializers.truncated_normal(0.02)
 
@@ -72,7 +73,7 @@ def relative_bias(table, window: int):
 class Mlp(Sequential):
     """Linear `0`, GELU `1`, dropout `2`, linear `3`, dropout `4`: torchvision's numbers."""
 
-    def __init__(self, channels: int, hidden: int, **options: Any):
+    def __init__(self, channels: int, hidden: int, **options: Unpack[Options]):
         super().__init__(
             [
                 Linear(channels, hidden, **options),

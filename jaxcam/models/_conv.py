@@ -1,12 +1,14 @@
 """The convolution of all models: torch's arguments, and the form that is fast where it runs."""
 
 from functools import partial
-from typing import Any
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
+
+from ._options import Options
 
 HE_NORMAL = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -33,7 +35,7 @@ class Conv(nnx.Conv):
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
-        **options: Any,
+        **options: Unpack[Options],
     ):
         kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
         rows, columns = (padding, padding) if isinstance(padding, int) else padding
@@ -46,7 +48,8 @@ class Conv(nnx.Conv):
             kernel_dilation=(dilation, dilation),
             feature_group_count=groups,
             use_bias=bias,
-            **{"kernel_init": HE_NORMAL, **options},
+            kernel_init=HE_NORMAL,
+            **options,  # pyright: ignore[reportArgumentType]
         )
 
     def __call__(self, x, out_sharding=None):

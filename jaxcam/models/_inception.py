@@ -4,12 +4,15 @@ Both were published with auxiliary heads, which only training uses: the models h
 theirs, and what `converters.to_torch` gives fits torchvision's models built with `aux_logits=False`.
 """
 
+from typing import Unpack
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from ._conv import Conv, check_map
 from ._layers import BatchNorm
+from ._options import Options
 from ._preprocess import IMAGENET
 
 
@@ -24,7 +27,7 @@ class BasicConv(nnx.Module):
         *,
         stride: int = 1,
         padded: bool = True,
-        **options,
+        **options: Unpack[Options],
     ):
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (rows // 2, columns // 2) if padded else 0

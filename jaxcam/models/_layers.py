@@ -6,13 +6,14 @@ modules as well, so that a path can name any (`features.29`).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from ._conv import Conv
+from ._options import Options
 
 
 class Sequential(nnx.List):
@@ -52,9 +53,15 @@ class Linear(nnx.Linear):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, flattened: tuple[int, int, int] | None = None, **options: Any
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        flattened: tuple[int, int, int] | None = None,
+        use_bias: bool = True,
+        **options: Unpack[Options],
     ):
-        super().__init__(inputs, outputs, **options)
+        super().__init__(inputs, outputs, use_bias=use_bias, **options)  # pyright: ignore[reportArgumentType]
         self.flattened = flattened
 
 
@@ -65,8 +72,16 @@ class BatchNorm(nnx.BatchNorm):
     `momentum` weighs the old statistics, as in Flax: torch's 0.1, which weighs the new ones, is 0.9 here.
     """
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-5, momentum: float = 0.9, **options: Any):
-        super().__init__(channels, use_running_average=True, momentum=momentum, epsilon=epsilon, **options)
+    def __init__(
+        self, channels: int, *, epsilon: float = 1e-5, momentum: float = 0.9, **options: Unpack[Options]
+    ):
+        super().__init__(
+            channels,
+            use_running_average=True,
+            momentum=momentum,
+            epsilon=epsilon,
+            **options,  # pyright: ignore[reportArgumentType]
+        )
 
     def __call__(self, x, use_running_average: bool | None = None, *, mask=None):
         running = self.use_running_average if use_running_average is None else use_running_average
@@ -92,8 +107,8 @@ class LayerNorm(nnx.LayerNorm):
     Flax's own mixes dtypes, which strict promotion refuses.
     """
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-5, **options: Any):
-        super().__init__(channels, epsilon=epsilon, **options)
+    def __init__(self, channels: int, *, epsilon: float = 1e-5, **options: Unpack[Options]):
+        super().__init__(channels, epsilon=epsilon, **options)  # pyright: ignore[reportArgumentType]
 
     def __call__(self, x, *, mask=None):
         if mask is not None:
@@ -192,7 +207,7 @@ class ConvNormActivation(Sequential):
         norm: Callable[..., nnx.Module] = BatchNorm,
         groups: int = 1,
         stride: int = 1,
-        **options: Any,
+        **options: Unpack[Options],
     ):
         padding = kernel // 2
         layers = [

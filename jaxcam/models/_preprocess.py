@@ -1,10 +1,13 @@
 """The preprocessing of pictures for a checkpoint: upright RGB, resized by PIL, cropped or squeezed, normalised."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
+
+from .._dtypes import HasArray
+
+Picture = Image.Image | HasArray  # such as a uint8 array
 
 BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 _BAND = 4 << 20  # pixels that are converted at once, as conversions take several copies
@@ -41,7 +44,7 @@ class Preprocess:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     interpolation: Image.Resampling = BILINEAR
 
-    def __call__(self, picture: Any, *, crop: bool = True) -> np.ndarray:
+    def __call__(self, picture: Picture, *, crop: bool = True) -> np.ndarray:
         """The normalised picture, float32 (size, size, 3); `crop=False` squeezes the whole picture instead.
 
         Raises:
@@ -52,7 +55,7 @@ class Preprocess:
         scaled = self.view(picture, crop=crop).astype(np.float32) / np.float32(255)
         return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
 
-    def view(self, picture: Any, *, crop: bool = True) -> np.ndarray:
+    def view(self, picture: Picture, *, crop: bool = True) -> np.ndarray:
         """What the model sees before normalisation, uint8 (size, size, 3): the ground for an overlay."""
         picture = upright_rgb(picture)
         if not crop:
@@ -80,7 +83,7 @@ SWAG_E2E = Preprocess(resize=384, size=384, interpolation=BICUBIC)
 CIFAR = Preprocess(resize=32, size=32)
 
 
-def upright_rgb(picture: Any) -> Image.Image:
+def upright_rgb(picture: Picture) -> Image.Image:
     """Any picture that `Preprocess` takes as PIL's RGB, turned upright; one that is so already is equal to it.
 
     Raises TypeError and ValueError as `Preprocess` does.
@@ -102,7 +105,7 @@ def orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _as_picture(picture: Any) -> Image.Image:
+def _as_picture(picture: Picture) -> Image.Image:
     if isinstance(picture, Image.Image):
         if 0 in picture.size:
             raise ValueError(f"the picture is empty: {picture.width}x{picture.height}")

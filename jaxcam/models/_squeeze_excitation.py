@@ -1,12 +1,13 @@
 """Squeeze and excitation (Hu et al., 2018, arXiv:1709.01507): a factor for each channel, from all channels' means."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 from flax import nnx
 
 from ._conv import Conv
 from ._layers import Relu, Sigmoid
+from ._options import Options
 from ._pool import AdaptiveAvgPool
 
 
@@ -20,7 +21,7 @@ class SqueezeExcitation(nnx.Module):
         *,
         activation: Callable[[], nnx.Module] = Relu,
         scale_activation: Callable[[], nnx.Module] = Sigmoid,
-        **options: Any,
+        **options: Unpack[Options],
     ):
         self.avgpool = AdaptiveAvgPool(1)
         self.fc1 = Conv(channels, squeezed, 1, **options)

@@ -1,15 +1,18 @@
 """AlexNet, the one-column form (Krizhevsky, 2014, arXiv:1404.5997) as in torchvision."""
 
+from typing import Unpack
+
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import Linear, Relu, Sequential, dropout
+from ._options import Options
 from ._pool import AdaptiveAvgPool, MaxPool
 
 
 class AlexNet(nnx.Module):
-    def __init__(self, *, num_classes: int, **options):
+    def __init__(self, *, num_classes: int, **options: Unpack[Options]):
         self.features = Sequential(
             [
                 Conv(3, 64, 11, stride=4, padding=2, **options),

@@ -4,6 +4,8 @@ Attributes are named as in akamaster/pytorch_resnet_cifar10, whose checkpoints f
 Their shortcut has no parameters ("option A"): every second pixel, and zeros for the new channels.
 """
 
+from typing import Unpack
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -11,11 +13,12 @@ from flax import nnx
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import BatchNorm, Linear, Sequential
+from ._options import Options
 from ._preprocess import CIFAR
 
 
 class BasicBlock(nnx.Module):
-    def __init__(self, inputs: int, outputs: int, *, stride: int, **options):
+    def __init__(self, inputs: int, outputs: int, *, stride: int, **options: Unpack[Options]):
         self.conv1 = Conv(inputs, outputs, 3, stride=stride, padding=1, bias=False, **options)
         self.bn1 = BatchNorm(outputs, **options)
         self.conv2 = Conv(outputs, outputs, 3, padding=1, bias=False, **options)
@@ -34,7 +37,7 @@ class BasicBlock(nnx.Module):
 class CifarResNet(nnx.Module):
     """`blocks`: residual blocks in each of the three layers; 6 * blocks + 2 layers have parameters."""
 
-    def __init__(self, *, blocks: int, num_classes: int, **options):
+    def __init__(self, *, blocks: int, num_classes: int, **options: Unpack[Options]):
         self.conv1 = Conv(3, 16, 3, padding=1, bias=False, **options)
         self.bn1 = BatchNorm(16, **options)
         self.layer1 = _layer(16, 16, blocks, 1, **options)
@@ -48,7 +51,7 @@ class CifarResNet(nnx.Module):
         return self.linear(x.mean((1, 2)))
 
 
-def _layer(inputs: int, outputs: int, blocks: int, stride: int, **options) -> Sequential:
+def _layer(inputs: int, outputs: int, blocks: int, stride: int, **options: Unpack[Options]) -> Sequential:
     rest = [BasicBlock(outputs, outputs, stride=1, **options) for _ in range(blocks - 1)]
     return Sequential([BasicBlock(inputs, outputs, stride=stride, **options), *rest])
 

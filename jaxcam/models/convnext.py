@@ -1,6 +1,7 @@
 """ConvNeXt (Liu et al., 2022, arXiv:2201.03545) as in torchvision."""
 
 from functools import partial
+from typing import Unpack
 
 import jax.numpy as jnp
 from flax import nnx
@@ -8,6 +9,7 @@ from flax import nnx
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import Flatten, Gelu, LayerNorm, Linear, Permute, Sequential, stochastic_depth
+from ._options import Options
 from ._pool import AdaptiveAvgPool
 from ._preprocess import Preprocess
 
@@ -44,7 +46,13 @@ class ConvNeXt(nnx.Module):
     """`depths`, `widths`: blocks and channels of the stages; `rate`: stochastic depth of the last block."""
 
     def __init__(
-        self, *, depths: tuple[int, ...], widths: tuple[int, ...], rate: float, num_classes: int, **options
+        self,
+        *,
+        depths: tuple[int, ...],
+        widths: tuple[int, ...],
+        rate: float,
+        num_classes: int,
+        **options: Unpack[Options],
     ):
         inputs = widths[0]
         layers = [Sequential([Conv(3, inputs, 4, stride=4, **options), _norm(inputs, **options)])]

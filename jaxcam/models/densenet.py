@@ -1,18 +1,21 @@
 """DenseNet (Huang et al., 2017, arXiv:1608.06993) as in torchvision."""
 
+from typing import Unpack
+
 import jax.numpy as jnp
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import BatchNorm, Linear, NamedSequential, Relu
+from ._options import Options
 from ._pool import AdaptiveAvgPool, AvgPool, MaxPool
 
 
 class DenseBlock(NamedSequential):
     """Each layer sees the block's input and the outputs of all layers before it, and adds `growth` channels."""
 
-    def __init__(self, inputs: int, depth: int, growth: int, **options):
+    def __init__(self, inputs: int, depth: int, growth: int, **options: Unpack[Options]):
         super().__init__(
             {
                 f"denselayer{number + 1}": _dense_layer(inputs + number * growth, growth, **options)
@@ -26,7 +29,7 @@ class DenseBlock(NamedSequential):
         return x
 
 
-def _dense_layer(inputs: int, growth: int, **options) -> NamedSequential:
+def _dense_layer(inputs: int, growth: int, **options: Unpack[Options]) -> NamedSequential:
     return NamedSequential(
         {
             "norm1": BatchNorm(inputs, **options),
@@ -39,7 +42,7 @@ def _dense_layer(inputs: int, growth: int, **options) -> NamedSequential:
     )
 
 
-def _transition(inputs: int, outputs: int, **options) -> NamedSequential:
+def _transition(inputs: int, outputs: int, **options: Unpack[Options]) -> NamedSequential:
     return NamedSequential(
         {
             "norm": BatchNorm(inputs, **options),
@@ -54,7 +57,13 @@ class DenseNet(nnx.Module):
     """`depths`: layers in each of the four blocks; `growth`: channels that each adds to the `stem`'s."""
 
     def __init__(
-        self, *, depths: tuple[int, ...], growth: int = 32, stem: int = 64, num_classes: int, **options
+        self,
+        *,
+        depths: tuple[int, ...],
+        growth: int = 32,
+        stem: int = 64,
+        num_classes: int,
+        **options: Unpack[Options],
     ):
         layers: dict[str, nnx.Module] = {
             "conv0": Conv(3, stem, 7, stride=2, padding=3, bias=False, **options),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from math import ceil
-from typing import Any, NamedTuple
+from typing import NamedTuple, Unpack
 
 from flax import nnx
 
@@ -18,6 +18,7 @@ from ._layers import (
     multiple_of_eight,
     stochastic_depth,
 )
+from ._options import Options
 from ._pool import AdaptiveAvgPool
 from ._preprocess import BICUBIC, Preprocess
 from ._squeeze_excitation import SqueezeExcitation
@@ -87,11 +88,14 @@ class MBConv(nnx.Module):
         stride: int,
         fused: bool,
         rate: float,
-        **options: Any,
+        norm: Callable[..., nnx.Module],
+        **options: Unpack[Options],
     ):
         excite = partial(SqueezeExcitation, squeezed=inputs // 4, activation=Silu)
         build = _fused if fused else partial(inverted_bottleneck, activation=Silu, squeeze=excite)
-        self.block = build(inputs, inputs * expansion, outputs, kernel=kernel, stride=stride, **options)
+        self.block = build(
+            inputs, inputs * expansion, outputs, kernel=kernel, stride=stride, norm=norm, **options
+        )
         self.stochastic_depth = stochastic_depth(rate)
         self.residual = stride == 1 and inputs == outputs
 
@@ -99,9 +103,18 @@ class MBConv(nnx.Module):
         return x + self.stochastic_depth(self.block(x)) if self.residual else self.block(x)
 
 
-def _fused(inputs: int, width: int, outputs: int, *, kernel: int, stride: int, **options: Any) -> Sequential:
-    narrow = partial(ConvNormActivation, activation=None, **options)
-    wide = partial(ConvNormActivation, kernel=kernel, stride=stride, activation=Silu, **options)
+def _fused(
+    inputs: int,
+    width: int,
+    outputs: int,
+    *,
+    kernel: int,
+    stride: int,
+    norm: Callable[..., nnx.Module],
+    **options: Unpack[Options],
+) -> Sequential:
+    narrow = partial(ConvNormActivation, activation=None, norm=norm, **options)
+    wide = partial(ConvNormActivation, kernel=kernel, stride=stride, activation=Silu, norm=norm, **options)
     if width == inputs:
         return Sequential([wide(inputs, outputs)])
     return Sequential([wide(inputs, width), narrow(width, outputs, 1)])
@@ -119,7 +132,7 @@ class EfficientNet(nnx.Module):
         rate: float,
         norm: Callable[..., nnx.Module],
         num_classes: int,
-        **options: Any,
+        **options: Unpack[Options],
     ):
         outer = partial(ConvNormActivation, activation=Silu, norm=norm, **options)
         layers: list[nnx.Module] = [outer(3, stem, 3, stride=2)]

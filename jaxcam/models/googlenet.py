@@ -1,11 +1,14 @@
 """GoogLeNet (Szegedy et al., 2015, arXiv:1409.4842) with batch norm, as in torchvision, without auxiliary heads."""
 
+from typing import Unpack
+
 import jax.numpy as jnp
 from flax import nnx
 
 from ._architecture import Architecture
 from ._inception import BasicConv, transform_input
 from ._layers import Linear, Sequential, dropout
+from ._options import Options
 from ._pool import AdaptiveAvgPool, MaxPool
 
 
@@ -15,7 +18,7 @@ class Inception(nnx.Module):
     `widths`: outputs of the 1x1 branch, of the two layers of the 3x3 and of the "5x5" one, of the pooled one.
     """
 
-    def __init__(self, inputs: int, *widths: int, **options):
+    def __init__(self, inputs: int, *widths: int, **options: Unpack[Options]):
         one, three_in, three, five_in, five, pooled = widths
         self.branch1 = BasicConv(inputs, one, 1, **options)
         self.branch2 = Sequential(
@@ -33,7 +36,7 @@ class Inception(nnx.Module):
 
 
 class GoogLeNet(nnx.Module):
-    def __init__(self, *, num_classes: int, **options):
+    def __init__(self, *, num_classes: int, **options: Unpack[Options]):
         self.conv1 = BasicConv(3, 64, 7, stride=2, **options)
         self.maxpool1 = MaxPool(3, stride=2, ceil=True)
         self.conv2 = BasicConv(64, 64, 1, **options)

@@ -1,11 +1,14 @@
 """Inception v3 (Szegedy et al., 2016, arXiv:1512.00567) as in torchvision, without the auxiliary head."""
 
+from typing import Unpack
+
 import jax.numpy as jnp
 from flax import nnx
 
 from ._architecture import Architecture
 from ._inception import BasicConv, transform_input
 from ._layers import Linear, dropout
+from ._options import Options
 from ._pool import AdaptiveAvgPool, AvgPool, MaxPool
 from ._preprocess import Preprocess
 
@@ -51,7 +54,7 @@ class Mixed(nnx.Module):
     maxima and nothing else. In all others that pool takes means, and `branch_pool` follows it.
     """
 
-    def __init__(self, inputs: int, branches: Branches, *, halves: bool = False, **options):
+    def __init__(self, inputs: int, branches: Branches, *, halves: bool = False, **options: Unpack[Options]):
         self.pool = MaxPool(3, stride=2) if halves else AvgPool(3, stride=1, padding=1)
         chains = []
         for branch, steps in branches.items():
@@ -86,7 +89,7 @@ def _names(step: str, count: int) -> tuple[str, ...]:
 
 
 class InceptionV3(nnx.Module):
-    def __init__(self, *, num_classes: int, **options):
+    def __init__(self, *, num_classes: int, **options: Unpack[Options]):
         self.Conv2d_1a_3x3 = BasicConv(3, 32, 3, stride=2, padded=False, **options)
         self.Conv2d_2a_3x3 = BasicConv(32, 32, 3, padded=False, **options)
         self.Conv2d_2b_3x3 = BasicConv(32, 64, 3, **options)

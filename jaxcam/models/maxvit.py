@@ -5,7 +5,7 @@ windows and grids are cut inside the attention, so every layer can be explained.
 """
 
 from functools import partial
-from typing import Any
+from typing import Unpack
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +34,7 @@ from ._layers import (
     Silu,
     dropout,
 )
+from ._options import Options
 from ._pool import AdaptiveAvgPool, AvgPool
 from ._preprocess import BICUBIC, Preprocess
 from ._squeeze_excitation import SqueezeExcitation
@@ -47,7 +48,7 @@ _convolution = partial(ConvNormActivation, activation=Gelu, norm=_norm)
 class MBConv(nnx.Module):
     """Widen four times by a 1x1 kernel, filter each channel by itself, weigh the channels, narrow again."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int, **options: Any):
+    def __init__(self, inputs: int, outputs: int, *, stride: int, **options: Unpack[Options]):
         if stride == 1 and inputs == outputs:
             self.proj = None
         else:
@@ -72,7 +73,7 @@ class MBConv(nnx.Module):
 class RelativePositionalMultiHeadAttention(nnx.Module):
     """Attention among `partition` x `partition` positions: side by side, or with `grid` spread over the map."""
 
-    def __init__(self, channels: int, *, partition: int, grid: bool, **options: Any):
+    def __init__(self, channels: int, *, partition: int, grid: bool, **options: Unpack[Options]):
         self.to_qkv = Linear(channels, 3 * channels, **options)
         self.merge = Linear(channels, channels, **options)
         heads = channels // HEAD
@@ -91,8 +92,8 @@ class RelativePositionalMultiHeadAttention(nnx.Module):
         if self.grid:
             cell = height // self.partition, width // self.partition
         parts = windows(self.to_qkv(x), *cell)
+        rows, columns = parts.shape[1:3]
         if self.grid:  # the positions that attend to each other are at the same place of every cell
-            rows, columns = parts.shape[1:3]
             parts = jnp.swapaxes(parts.reshape(x.shape[0], 1, rows * columns, *parts.shape[3:]), 2, 3)
         bias = relative_bias(self.relative_position_bias_table[...], self.partition)[None, None, None]
         # by the root of all channels, not of a head's, as torchvision has it
@@ -103,7 +104,7 @@ class RelativePositionalMultiHeadAttention(nnx.Module):
 
 
 class PartitionAttention(nnx.Module):
-    def __init__(self, channels: int, *, partition: int, grid: bool, **options: Any):
+    def __init__(self, channels: int, *, partition: int, grid: bool, **options: Unpack[Options]):
         attention = RelativePositionalMultiHeadAttention(channels, partition=partition, grid=grid, **options)
         self.attn_layer = Sequential([LayerNorm(channels, **options), attention, dropout(0.0)])
         self.mlp_layer = Sequential(
@@ -122,7 +123,7 @@ class PartitionAttention(nnx.Module):
 
 
 class MaxVitLayer(nnx.Module):
-    def __init__(self, inputs: int, outputs: int, *, stride: int, partition: int, **options: Any):
+    def __init__(self, inputs: int, outputs: int, *, stride: int, partition: int, **options: Unpack[Options]):
         self.layers = NamedSequential(
             {
                 "MBconv": MBConv(inputs, outputs, stride=stride, **options),
@@ -136,10 +137,16 @@ class MaxVitLayer(nnx.Module):
 
 
 class MaxVitBlock(nnx.Module):
-    def __init__(self, inputs: int, outputs: int, depth: int, **options: Any):
+    def __init__(self, inputs: int, outputs: int, depth: int, *, partition: int, **options: Unpack[Options]):
         self.layers = Sequential(
             [
-                MaxVitLayer(outputs if index else inputs, outputs, stride=1 if index else 2, **options)
+                MaxVitLayer(
+                    outputs if index else inputs,
+                    outputs,
+                    stride=1 if index else 2,
+                    partition=partition,
+                    **options,
+                )
                 for index in range(depth)
             ]
         )
@@ -168,7 +175,7 @@ class MaxVit(nnx.Module):
         partition: int,
         image_size: int = 224,
         num_classes: int,
-        **options: Any,
+        **options: Unpack[Options],
     ):
         self.image_size = image_size
         first = _convolution(3, stem, 3, stride=2, **options)

@@ -1,12 +1,14 @@
 """MNASNet-B1 (Tan et al., 2019, arXiv:1807.11626) as in torchvision."""
 
 from functools import partial
+from typing import Unpack
 
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import BatchNorm, ConvNormActivation, Linear, Relu, Sequential, dropout, multiple_of_eight
+from ._options import Options
 from ._preprocess import IMAGENET, RESIZE_232
 
 # Expansion, outputs, kernel, blocks and first stride of each stage.
@@ -25,7 +27,16 @@ Norm = partial(BatchNorm, momentum=0.9997)
 class InvertedResidual(nnx.Module):
     """Widen by a 1x1 kernel, filter each channel by itself, narrow by a 1x1 kernel without activation."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int, expansion: int, **options):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int,
+        expansion: int,
+        **options: Unpack[Options],
+    ):
         width = inputs * expansion
         self.layers = Sequential(
             [
@@ -46,7 +57,7 @@ class InvertedResidual(nnx.Module):
 class MNASNet(nnx.Module):
     """`scale` multiplies all widths but the last."""
 
-    def __init__(self, *, scale: float, num_classes: int, **options):
+    def __init__(self, *, scale: float, num_classes: int, **options: Unpack[Options]):
         stem, inputs = multiple_of_eight(32 * scale), multiple_of_eight(16 * scale)
         layers: list[nnx.Module] = [
             *ConvNormActivation(3, stem, 3, stride=2, activation=Relu, norm=Norm, **options),

@@ -1,10 +1,13 @@
 """MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) as in torchvision."""
 
+from typing import Unpack
+
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import BatchNorm, ConvNormActivation, Linear, Relu6, Sequential, dropout
+from ._options import Options
 from ._pool import AdaptiveAvgPool
 
 # Expansion, outputs, blocks and first stride of each stage.
@@ -22,7 +25,7 @@ STAGES = (
 class InvertedResidual(nnx.Module):
     """Widen by a 1x1 kernel, filter each channel by itself, narrow by a 1x1 kernel without activation."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int, **options):
+    def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int, **options: Unpack[Options]):
         width = inputs * expansion
         layers = [] if expansion == 1 else [ConvNormActivation(inputs, width, 1, activation=Relu6, **options)]
         layers += [
@@ -38,7 +41,7 @@ class InvertedResidual(nnx.Module):
 
 
 class MobileNetV2(nnx.Module):
-    def __init__(self, *, num_classes: int, **options):
+    def __init__(self, *, num_classes: int, **options: Unpack[Options]):
         inputs = 32
         layers: list[nnx.Module] = [ConvNormActivation(3, inputs, 3, stride=2, activation=Relu6, **options)]
         for expansion, outputs, blocks, first_stride in STAGES:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Unpack
 
 from flax import nnx
 
@@ -18,6 +18,7 @@ from ._layers import (
     dropout,
     multiple_of_eight,
 )
+from ._options import Options
 from ._pool import AdaptiveAvgPool
 from ._squeeze_excitation import SqueezeExcitation
 
@@ -66,7 +67,7 @@ def inverted_bottleneck(
     activation: Callable[[], nnx.Module],
     norm: Callable[..., nnx.Module],
     squeeze: Callable[..., nnx.Module] | None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Sequential:
     """Widen by a 1x1 kernel (unless it is wide already), filter each channel by itself, `squeeze` and excite if
     asked, and narrow by a 1x1 kernel without activation. EfficientNet has it, too.
@@ -85,12 +86,31 @@ def inverted_bottleneck(
 
 
 class InvertedResidual(nnx.Module):
-    def __init__(self, inputs: int, width: int, outputs: int, *, squeeze: bool, stride: int, **options):
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        outputs: int,
+        *,
+        kernel: int,
+        squeeze: bool,
+        activation: Callable[[], nnx.Module],
+        stride: int,
+        **options: Unpack[Options],
+    ):
         excite = partial(
             SqueezeExcitation, squeezed=multiple_of_eight(width // 4), scale_activation=Hardsigmoid
         )
         self.block = inverted_bottleneck(
-            inputs, width, outputs, squeeze=excite if squeeze else None, stride=stride, norm=Norm, **options
+            inputs,
+            width,
+            outputs,
+            kernel=kernel,
+            stride=stride,
+            activation=activation,
+            norm=Norm,
+            squeeze=excite if squeeze else None,
+            **options,
         )
         self.residual = stride == 1 and inputs == outputs
 
@@ -101,7 +121,7 @@ class InvertedResidual(nnx.Module):
 class MobileNetV3(nnx.Module):
     """`hidden`: outputs of the first of the two fully connected layers."""
 
-    def __init__(self, *, blocks: tuple, hidden: int, num_classes: int, **options):
+    def __init__(self, *, blocks: tuple, hidden: int, num_classes: int, **options: Unpack[Options]):
         inputs = 16
         outer = partial(ConvNormActivation, activation=Hardswish, norm=Norm, **options)
         layers: list[nnx.Module] = [outer(3, inputs, 3, stride=2)]

@@ -1,9 +1,12 @@
 """RegNetX and RegNetY (Radosavovic et al., 2020, arXiv:2003.13678) as in torchvision."""
 
+from typing import Unpack
+
 from flax import nnx
 
 from ._architecture import Architecture
 from ._layers import ConvNormActivation, Linear, NamedSequential, Relu
+from ._options import Options
 from ._pool import AdaptiveAvgPool
 from ._preprocess import IMAGENET, SWAG_E2E
 from ._squeeze_excitation import SqueezeExcitation
@@ -32,7 +35,16 @@ SIZES = {
 class Bottleneck(nnx.Module):
     """1x1, grouped 3x3 and 1x1 kernels of one width; Y's excitation is squeezed to a quarter of the inputs."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int, group_width: int, squeeze: bool, **options):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        stride: int,
+        group_width: int,
+        squeeze: bool,
+        **options: Unpack[Options],
+    ):
         groups = outputs // min(group_width, outputs)
         self.a = ConvNormActivation(inputs, outputs, 1, activation=Relu, **options)
         self.b = ConvNormActivation(
@@ -47,7 +59,16 @@ class Bottleneck(nnx.Module):
 
 
 class Block(nnx.Module):
-    def __init__(self, inputs: int, outputs: int, *, stride: int, group_width: int, squeeze: bool, **options):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        stride: int,
+        group_width: int,
+        squeeze: bool,
+        **options: Unpack[Options],
+    ):
         changed = stride != 1 or inputs != outputs
         self.proj = (
             ConvNormActivation(inputs, outputs, 1, stride=stride, activation=None, **options)
@@ -74,7 +95,7 @@ class RegNet(nnx.Module):
         group_width: int,
         squeeze: bool,
         num_classes: int,
-        **options,
+        **options: Unpack[Options],
     ):
         inputs, stages = 32, {}
         self.stem = ConvNormActivation(3, inputs, 3, stride=2, activation=Relu, **options)

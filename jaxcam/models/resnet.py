@@ -4,12 +4,15 @@ He et al., 2016 (arXiv:1512.03385); Xie et al., 2017 (arXiv:1611.05431);
 Zagoruyko and Komodakis, 2016 (arXiv:1605.07146).
 """
 
+from typing import Unpack
+
 import jax
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import BatchNorm, Linear, Relu, Sequential
+from ._options import Options
 from ._pool import AdaptiveAvgPool, MaxPool
 from ._preprocess import IMAGENET, RESIZE_232, Preprocess
 
@@ -17,7 +20,16 @@ from ._preprocess import IMAGENET, RESIZE_232, Preprocess
 class BasicBlock(nnx.Module):
     expansion = 1
 
-    def __init__(self, inputs: int, planes: int, stride: int, *, groups: int, group_width: int, **options):
+    def __init__(
+        self,
+        inputs: int,
+        planes: int,
+        stride: int,
+        *,
+        groups: int,
+        group_width: int,
+        **options: Unpack[Options],
+    ):
         if (groups, group_width) != (1, 64):
             raise ValueError(f"a basic block has one group of 64, not {groups} of {group_width}")
         self.conv1 = Conv(inputs, planes, 3, stride=stride, padding=1, bias=False, **options)
@@ -35,7 +47,16 @@ class BasicBlock(nnx.Module):
 class Bottleneck(nnx.Module):
     expansion = 4
 
-    def __init__(self, inputs: int, planes: int, stride: int, *, groups: int, group_width: int, **options):
+    def __init__(
+        self,
+        inputs: int,
+        planes: int,
+        stride: int,
+        *,
+        groups: int,
+        group_width: int,
+        **options: Unpack[Options],
+    ):
         width, outputs = planes * group_width // 64 * groups, planes * self.expansion
         self.conv1 = Conv(inputs, width, 1, bias=False, **options)
         self.bn1 = BatchNorm(width, **options)
@@ -52,7 +73,7 @@ class Bottleneck(nnx.Module):
         return jax.nn.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
-def _downsample(inputs: int, outputs: int, stride: int, **options) -> Sequential | None:
+def _downsample(inputs: int, outputs: int, stride: int, **options: Unpack[Options]) -> Sequential | None:
     if stride == 1 and inputs == outputs:
         return None
     return Sequential(
@@ -71,7 +92,7 @@ class ResNet(nnx.Module):
         groups: int = 1,
         group_width: int = 64,
         num_classes: int,
-        **options,
+        **options: Unpack[Options],
     ):
         self.conv1 = Conv(3, 64, 7, stride=2, padding=3, bias=False, **options)
         self.bn1 = BatchNorm(64, **options)
@@ -99,8 +120,13 @@ class ResNet(nnx.Module):
         return self.fc(x.reshape(x.shape[0], -1))
 
 
-def _architecture(block, *depths: int, preprocess: Preprocess = IMAGENET, **options) -> Architecture:
-    options = {"block": block, "depths": depths, **options}
+def _architecture(
+    block: type[BasicBlock] | type[Bottleneck],
+    *depths: int,
+    preprocess: Preprocess = IMAGENET,
+    **widths: int,
+) -> Architecture:
+    options = {"block": block, "depths": depths, **widths}
     return Architecture(model=ResNet, options=options, layer="layer4", preprocess=preprocess)
 
 

@@ -1,11 +1,14 @@
 """ShuffleNet v2 (Ma et al., 2018, arXiv:1807.11164) as in torchvision."""
 
+from typing import Unpack
+
 import jax.numpy as jnp
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import BatchNorm, ConvNormActivation, Linear, Relu, Sequential
+from ._options import Options
 from ._pool import MaxPool
 from ._preprocess import IMAGENET, RESIZE_232, Preprocess
 
@@ -16,7 +19,7 @@ class InvertedResidual(nnx.Module):
     At stride 1 the first branch is empty, and each gets half of the channels; else each gets all.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int, **options):
+    def __init__(self, inputs: int, outputs: int, *, stride: int, **options: Unpack[Options]):
         width = outputs // 2
         self.splits = stride == 1
         first = []
@@ -40,7 +43,7 @@ class InvertedResidual(nnx.Module):
         return jnp.stack([left, right], axis=-1).reshape(*left.shape[:3], -1)
 
 
-def _depthwise(width: int, stride: int, **options) -> tuple[Conv, BatchNorm]:
+def _depthwise(width: int, stride: int, **options: Unpack[Options]) -> tuple[Conv, BatchNorm]:
     conv = Conv(width, width, 3, stride=stride, padding=1, groups=width, bias=False, **options)
     return conv, BatchNorm(width, **options)
 
@@ -48,7 +51,9 @@ def _depthwise(width: int, stride: int, **options) -> tuple[Conv, BatchNorm]:
 class ShuffleNetV2(nnx.Module):
     """`widths`: outputs of the three stages; `last`: of the 1x1 convolution behind them."""
 
-    def __init__(self, *, widths: tuple[int, int, int], last: int = 1024, num_classes: int, **options):
+    def __init__(
+        self, *, widths: tuple[int, int, int], last: int = 1024, num_classes: int, **options: Unpack[Options]
+    ):
         self.conv1 = ConvNormActivation(3, 24, 3, stride=2, activation=Relu, **options)
         self.maxpool = MaxPool(3, stride=2, padding=1)
         inputs, stages = 24, []

@@ -1,18 +1,21 @@
 """SqueezeNet 1.0 and 1.1 (Iandola et al., 2016, arXiv:1602.07360) as in torchvision."""
 
+from typing import Unpack
+
 import jax.numpy as jnp
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import Relu, Sequential, dropout
+from ._options import Options
 from ._pool import AdaptiveAvgPool, MaxPool
 
 
 class Fire(nnx.Module):
     """Squeeze to a few channels, then expand by 1x1 and by 3x3 kernels side by side."""
 
-    def __init__(self, inputs: int, squeeze: int, expand: int, **options):
+    def __init__(self, inputs: int, squeeze: int, expand: int, **options: Unpack[Options]):
         self.squeeze = Conv(inputs, squeeze, 1, **options)
         self.squeeze_activation = Relu()
         self.expand1x1 = Conv(squeeze, expand, 1, **options)
@@ -41,7 +44,7 @@ VERSIONS = {
 
 
 class SqueezeNet(nnx.Module):
-    def __init__(self, *, version: str, num_classes: int, **options):
+    def __init__(self, *, version: str, num_classes: int, **options: Unpack[Options]):
         (inputs, kernel), fires = VERSIONS[version]
         layers = [Conv(3, inputs, kernel, stride=2, **options), Relu(), MaxPool(3, stride=2, ceil=True)]
         for fire in fires:

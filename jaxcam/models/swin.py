@@ -5,7 +5,7 @@ windows are cut inside the attention, so every layer can be explained.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +24,7 @@ from ._attention import (
 )
 from ._conv import Conv
 from ._layers import LayerNorm, Linear, Permute, Sequential
+from ._options import Options
 from ._pool import AdaptiveAvgPool
 from ._preprocess import BICUBIC, Preprocess
 
@@ -36,14 +37,15 @@ class ShiftedWindowAttention(nnx.Module):
 
     projection = Linear
 
-    def __init__(self, channels: int, heads: int, *, window: int, shifted: bool, **options: Any):
+    def __init__(self, channels: int, heads: int, *, window: int, shifted: bool, **options: Unpack[Options]):
         self.qkv = self.projection(channels, 3 * channels, **options)
         self.proj = Linear(channels, channels, **options)
         self.heads, self.window, self.shifted = heads, window, shifted
         self.start_bias(**options)
 
-    def start_bias(self, *, rngs: Any, dtype: Any, param_dtype: Any):
-        table = TABLE_INIT(rngs.params(), ((2 * self.window - 1) ** 2, self.heads), param_dtype)
+    def start_bias(self, **options: Unpack[Options]):
+        size = (2 * self.window - 1) ** 2, self.heads
+        table = TABLE_INIT(options["rngs"].params(), size, options["param_dtype"])
         self.relative_position_bias_table = nnx.Param(table)
 
     def buffers(self) -> dict[str, np.ndarray]:
@@ -90,7 +92,7 @@ class Block(nnx.Module):
 
     attention = ShiftedWindowAttention
 
-    def __init__(self, channels: int, heads: int, *, window: int, shifted: bool, **options: Any):
+    def __init__(self, channels: int, heads: int, *, window: int, shifted: bool, **options: Unpack[Options]):
         self.norm1 = LayerNorm(channels, **options)
         self.attn = self.attention(channels, heads, window=window, shifted=shifted, **options)
         self.norm2 = LayerNorm(channels, **options)
@@ -104,7 +106,7 @@ class Block(nnx.Module):
 class PatchMerging(nnx.Module):
     """Each square of four positions becomes one with twice the channels; odd sides are padded."""
 
-    def __init__(self, channels: int, **options: Any):
+    def __init__(self, channels: int, **options: Unpack[Options]):
         self.reduction = Linear(4 * channels, 2 * channels, use_bias=False, **options)
         self.norm = LayerNorm(4 * channels, **options)
 
@@ -134,11 +136,12 @@ class SwinTransformer(nnx.Module):
         block: type[Block] = Block,
         merging: Callable[..., nnx.Module] = PatchMerging,
         num_classes: int,
-        **options: Any,
+        **options: Unpack[Options],
     ):
         layers: list[nnx.Module] = [
             Sequential([Conv(3, width, 4, stride=4, **options), Permute(), LayerNorm(width, **options)])
         ]
+        channels = width
         for stage, (depth, count) in enumerate(zip(depths, heads, strict=True)):
             channels = width * 2**stage
             blocks = [
@@ -162,7 +165,7 @@ class SwinTransformer(nnx.Module):
 SIZES = {"t": (96, 6, 3), "s": (96, 18, 3), "b": (128, 18, 4)}
 
 
-def architecture(size: str, preprocess: Preprocess, **options: Any) -> Architecture:
+def architecture(size: str, preprocess: Preprocess, **options: object) -> Architecture:
     width, third, heads = SIZES[size]
     options |= {
         "width": width,

@@ -5,7 +5,7 @@ offsets, and norms after, not before, what they belong to.
 """
 
 import math
-from typing import Any
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from flax import nnx
 
 from ._attention import attend, relative_bias, wide_dtype
 from ._layers import LayerNorm, Linear, Relu, Sequential
+from ._options import Options
 from ._preprocess import BICUBIC, Preprocess
 from .swin import Block, ShiftedWindowAttention, architecture, four_in_one
 
@@ -36,7 +37,7 @@ class CosineWindowAttention(ShiftedWindowAttention):
 
     projection = KeysWithoutBias
 
-    def start_bias(self, **options: Any):
+    def start_bias(self, **options: Unpack[Options]):
         self.logit_scale = nnx.Param(jnp.full((self.heads, 1, 1), math.log(10), options["param_dtype"]))
         self.relative_coords_table = Buffer(jnp.asarray(_offsets(self.window)))
         self.cpb_mlp = Sequential(
@@ -79,7 +80,7 @@ class BlockV2(Block):
 class PatchMergingV2(nnx.Module):
     """Each square of four positions becomes one with twice the channels, normalised at the end."""
 
-    def __init__(self, channels: int, **options: Any):
+    def __init__(self, channels: int, **options: Unpack[Options]):
         self.reduction = Linear(4 * channels, 2 * channels, use_bias=False, **options)
         self.norm = LayerNorm(2 * channels, **options)
 

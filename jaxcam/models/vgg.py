@@ -1,10 +1,13 @@
 """VGG with and without batch norm (Simonyan and Zisserman, 2015, arXiv:1409.1556) as in torchvision."""
 
+from typing import Unpack
+
 from flax import nnx
 
 from ._architecture import Architecture
 from ._conv import Conv
 from ._layers import BatchNorm, Linear, Relu, Sequential, dropout
+from ._options import Options
 from ._pool import AdaptiveAvgPool, MaxPool
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -14,7 +17,9 @@ DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2,
 class VGG(nnx.Module):
     """`depths`: convolutions in each of the five stages, which a pool ends."""
 
-    def __init__(self, *, depths: tuple[int, ...], batch_norm: bool, num_classes: int, **options):
+    def __init__(
+        self, *, depths: tuple[int, ...], batch_norm: bool, num_classes: int, **options: Unpack[Options]
+    ):
         layers, inputs = [], 3
         for width, depth in zip(WIDTHS, depths, strict=True):
             for _ in range(depth):

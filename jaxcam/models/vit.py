@@ -3,7 +3,7 @@
 torchvision has no IMAGENET1K_V1 weights of vit_h_14; its row is of IMAGENET1K_SWAG_LINEAR_V1, of the same size.
 """
 
-from typing import Any
+from typing import Unpack
 
 import jax.numpy as jnp
 from flax import nnx
@@ -12,18 +12,19 @@ from ._architecture import Architecture
 from ._attention import TABLE_INIT, Mlp, attend, split_heads
 from ._conv import Conv, check_map
 from ._layers import LayerNorm, Linear, NamedSequential, dropout
+from ._options import Options
 from ._preprocess import IMAGENET, SWAG_LINEAR, Preprocess
 
 
 class SelfAttention(nnx.Module):
     """Attention among all tokens; one matrix makes queries, keys and values, and lies as torch has it."""
 
-    def __init__(self, width: int, heads: int, *, dtype: Any, param_dtype: Any, rngs: Any):
-        init = nnx.initializers.xavier_uniform()
-        self.in_proj_weight = nnx.Param(init(rngs.params(), (3 * width, width), param_dtype))
-        self.in_proj_bias = nnx.Param(jnp.zeros((3 * width,), param_dtype))
-        self.out_proj = Linear(width, width, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
-        self.heads, self.dtype = heads, dtype
+    def __init__(self, width: int, heads: int, **options: Unpack[Options]):
+        init, stored = nnx.initializers.xavier_uniform(), options["param_dtype"]
+        self.in_proj_weight = nnx.Param(init(options["rngs"].params(), (3 * width, width), stored))
+        self.in_proj_bias = nnx.Param(jnp.zeros((3 * width,), stored))
+        self.out_proj = Linear(width, width, **options)
+        self.heads, self.dtype = heads, options["dtype"]
 
     def __call__(self, x):
         weight, bias = (each[...].astype(self.dtype) for each in (self.in_proj_weight, self.in_proj_bias))
@@ -33,7 +34,7 @@ class SelfAttention(nnx.Module):
 
 
 class EncoderBlock(nnx.Module):
-    def __init__(self, width: int, heads: int, hidden: int, **options: Any):
+    def __init__(self, width: int, heads: int, hidden: int, **options: Unpack[Options]):
         self.ln_1 = LayerNorm(width, epsilon=1e-6, **options)
         self.self_attention = SelfAttention(width, heads, **options)
         self.dropout = dropout(0.0)
@@ -46,7 +47,9 @@ class EncoderBlock(nnx.Module):
 
 
 class Encoder(nnx.Module):
-    def __init__(self, tokens: int, depth: int, width: int, heads: int, hidden: int, **options: Any):
+    def __init__(
+        self, tokens: int, depth: int, width: int, heads: int, hidden: int, **options: Unpack[Options]
+    ):
         table = TABLE_INIT(options["rngs"].params(), (1, tokens, width), options["param_dtype"])
         self.pos_embedding = nnx.Param(table)
         self.dropout = dropout(0.0)
@@ -78,7 +81,7 @@ class VisionTransformer(nnx.Module):
         hidden: int,
         image_size: int = 224,
         num_classes: int,
-        **options: Any,
+        **options: Unpack[Options],
     ):
         self.patch, self.image_size = patch, image_size
         self.conv_proj = Conv(3, width, patch, stride=patch, **options)

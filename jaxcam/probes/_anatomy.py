@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from ._marks import Rest
 from ._tokens import as_map
@@ -19,7 +19,7 @@ class Anatomy(Hashable, Protocol):
         """The layer in words, for errors."""
         ...
 
-    def split_at(self, parameters: Any, images: Array) -> tuple[Array, Rest]:
+    def split_at(self, parameters: PyTree, images: Array) -> tuple[Array, Rest]:
         """Batch of one image -> the layer's activation as a map `(1, h, w, K)`, and the function of such a map, changed
         or not, that runs what follows the layer and returns the model's output."""
         ...

@@ -1,10 +1,10 @@
 """Maps without information, zero everywhere or not finite, and the reason why."""
 
 import warnings
-from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, PyTree
 
 from .._targets import Target, Top
 from ._probe import Image, Look, Probe
@@ -56,7 +56,7 @@ def why_blank(probe: Probe, image: Image, target: Target) -> str:
     return ""
 
 
-def warn_of_blank(probe: Probe, images: Any, targets: Any, axis: int | None, maps: Any) -> None:
+def warn_of_blank(probe: Probe, images: Array, targets: PyTree, axis: int | None, maps: Array) -> None:
     """Warns of maps `(B, H, W)` or `(B, T, H, W)` that are not finite, or zero everywhere for want of a gradient.
 
     It waits for the maps. One image is looked at again where a map is zero everywhere.

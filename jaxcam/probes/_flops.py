@@ -1,15 +1,17 @@
 """Floating point operations of a JAX function, counted before it is compiled."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 from jax.interpreters.partial_eval import dce_jaxpr
+from jaxtyping import PyTree
+
+from ._programs import shape_of
 
 
-def flops(function: Callable, *arguments: Any) -> int:
+def flops(function: Callable, *arguments: PyTree) -> int:
     """Operations of the convolutions and matrix products of one call: of a network, nearly all there are.
 
     Unlike the compiler's own count, the body of a loop counts as often as it runs, where the trace knows how often:
@@ -28,22 +30,22 @@ def _count(jaxpr: Jaxpr) -> int:
     return sum(_operations(each) for each in jaxpr.eqns)
 
 
-def _operations(equation: Any) -> int:
+def _operations(equation: JaxprEqn) -> int:
     name = equation.primitive.name
-    out = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+    out = math.prod(shape_of(equation.outvars[0])) if equation.outvars else 0
     if name == "conv_general_dilated":
-        kernel = equation.invars[1].aval.shape
+        kernel = shape_of(equation.invars[1])
         return 2 * out * math.prod(kernel) // kernel[equation.params["dimension_numbers"].rhs_spec[0]]
     if name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
-        return 2 * out * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+        return 2 * out * math.prod(shape_of(equation.invars[0])[axis] for axis in contracted)
     inside = [_count(each) for each in _inner(equation.params.values())]
     if name == "cond":
         return max(inside)
     return sum(inside) * (equation.params["length"] if name == "scan" else 1)
 
 
-def _inner(values: Any) -> Iterator[Jaxpr]:
+def _inner(values: Iterable[object]) -> Iterator[Jaxpr]:
     for each in values:
         if isinstance(each, ClosedJaxpr):
             yield each.jaxpr

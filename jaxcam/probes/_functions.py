@@ -1,10 +1,10 @@
 """Functions as pytrees of the arrays that they hold, so that those are arguments of what is compiled."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import jax
 from flax import nnx
+from jaxtyping import PyTree
 
 from ._nnx import Static, run, static_and_arrays
 
@@ -23,10 +23,10 @@ def as_pytree(function: Callable) -> Callable:
 class _ModuleCall:
     """An NNX module as a function that is a pytree of its parameters."""
 
-    def __init__(self, static: Static, arrays: Any):
+    def __init__(self, static: Static, arrays: PyTree):
         self.static, self.arrays = static, arrays
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: PyTree) -> PyTree:
         return run(self.static, self.arrays, *args)
 
     def tree_flatten(self):
@@ -41,7 +41,7 @@ class _ModuleCall:
 class _PytreeCall:
     """A function with leaves that are not arrays, such as an Equinox module's activation functions, or itself."""
 
-    def __init__(self, arrays: Any, fixed: tuple, structure: Any):
+    def __init__(self, arrays: PyTree, fixed: tuple, structure: Hashable):
         self.arrays, self.fixed, self.structure = arrays, fixed, structure
 
     @classmethod
@@ -50,7 +50,7 @@ class _PytreeCall:
         fixed = tuple(None if _is_array(leaf) else leaf for leaf in leaves)
         return cls([leaf if _is_array(leaf) else None for leaf in leaves], fixed, structure)
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
+    def __call__(self, *args: PyTree, **options: PyTree) -> PyTree:
         pairs = zip(self.arrays, self.fixed, strict=True)
         leaves = [fixed if array is None else array for array, fixed in pairs]
         return jax.tree.unflatten(self.structure, leaves)(*args, **options)
@@ -63,5 +63,5 @@ class _PytreeCall:
         return cls(children[0], *rest)
 
 
-def _is_array(leaf: Any) -> bool:
+def _is_array(leaf: object) -> bool:
     return hasattr(leaf, "shape") and hasattr(leaf, "dtype")

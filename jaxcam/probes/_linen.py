@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 from flax import errors, linen
-from jaxtyping import Array
+from jax.extend.core import Jaxpr
+from jaxtyping import Array, PyTree
 
 from .._errors import never_called, unknown
 from ._marks import Rest, mark, mark_layer, split_at_mark
@@ -40,14 +41,14 @@ class Linen:
     def who(self) -> str:
         return f"layer {str(self)!r}"
 
-    def program(self, parameters: Any, images: Array) -> tuple[Any, dict]:
+    def program(self, parameters: PyTree, images: Array) -> tuple[Any, dict]:
         try:
             with _probing(True), linen.intercept_methods(self._mark_output):
                 return self.module.apply(parameters, images, **dict(self.call)), {}
         except errors.FlaxError as error:
             raise ValueError(self._explained(parameters, error)) from error
 
-    def _explained(self, variables: Any, error: errors.FlaxError) -> str:
+    def _explained(self, variables: PyTree, error: errors.FlaxError) -> str:
         """What Flax says of variables and random generators, as a mistake in how the probe was made."""
         kind = type(self.module)
         if isinstance(error, errors.ModifyScopeVariableError) and "batch_stats" in str(error):
@@ -59,15 +60,15 @@ class Linen:
             return f"variables= has no 'params' but {names}: pass the whole of what model.init returned"
         return str(error)
 
-    def check(self, program: Any, parameters: Any, after: dict) -> None:
+    def check(self, program: Jaxpr, parameters: PyTree, after: dict) -> None:
         pass
 
-    def missing(self, parameters: Any, names: list[tuple[str, ...]]) -> str:
+    def missing(self, parameters: PyTree, names: list[tuple[str, ...]]) -> str:
         if self.path in _with_variables(parameters):
             return never_called(self.who)
         return unknown("layer", str(self), [".".join(path) for path in sorted(names, key=len)])
 
-    def split_at(self, parameters: Any, images: Array) -> tuple[Array, Rest]:
+    def split_at(self, parameters: PyTree, images: Array) -> tuple[Array, Rest]:
         return split_at_mark(self, parameters, images)
 
     def _mark_output(self, following, arguments, options, context):
@@ -84,7 +85,7 @@ def path_of(layer: str) -> tuple[str, ...]:
     return tuple(re.split(r"[./]", str(layer)))
 
 
-def _with_variables(variables: Any) -> set[tuple[str, ...]]:
+def _with_variables(variables: PyTree) -> set[tuple[str, ...]]:
     """Paths of the modules that have variables, or whose parts do."""
     found = set()
     for where, _ in jax.tree_util.tree_leaves_with_path(variables):

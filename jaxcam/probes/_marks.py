@@ -4,20 +4,20 @@ A mark is a primitive that does nothing. Because it is part of the program, and 
 program is made, it is found inside functions that were compiled before, and outside a probe it costs nothing.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Literal, Primitive
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Primitive, Var
 from jax.interpreters import ad, batching, mlir
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from .._errors import called_twice
-from ._programs import called, programs
+from ._programs import called, opened, programs
 from ._tokens import as_map
 
-Rest = Callable[[Array], Any]
+Rest = Callable[[Array], PyTree]
 
 
 def mark(activation: Array, name: Hashable) -> Array:
@@ -36,7 +36,7 @@ def varying(x: Array) -> frozenset:
 _varied = jax.make_user_context(default_value=(None, ()))
 
 
-def mark_layer(returned: Any, path: tuple[str, ...], who: str) -> Array:
+def mark_layer(returned: object, path: tuple[str, ...], who: str) -> Array:
     """Marks what a layer returns with the layer's path."""
     if not isinstance(returned, jax.Array):
         raise ValueError(f"{who} returns {type(returned).__name__}, not an array: probe one of its parts")
@@ -73,7 +73,7 @@ class Marked(Hashable, Protocol):
     @property
     def tokens(self) -> int | None: ...
 
-    def program(self, parameters: Any, images: Array) -> tuple[Any, dict[str, Array]]:
+    def program(self, parameters: PyTree, images: Array) -> tuple[PyTree, dict[str, Array]]:
         """Runs the model, marking as it goes: the output, and what else `check` looks at, by name."""
         ...
 
@@ -81,17 +81,17 @@ class Marked(Hashable, Protocol):
         """Raises ValueError where the program, whose last outputs are those of `after`, cannot be probed."""
         ...
 
-    def missing(self, parameters: Any, names: list) -> str:
+    def missing(self, parameters: PyTree, names: list) -> str:
         """The error where no mark has the name; `names` are those that there are, of the name's type."""
         ...
 
 
-def split_at_mark(model: Marked, parameters: Any, images: Array) -> tuple[Array, Rest]:
+def split_at_mark(model: Marked, parameters: PyTree, images: Array) -> tuple[Array, Rest]:
     """The activation at the mark as a map `(1, h, w, K)`, and the function of a changed one that runs the rest."""
     activation, run = _split(model, parameters, images)
     seen, restore = as_map(activation, (images.shape[1], images.shape[2]), model.tokens, model.who)
 
-    def rest(changed: Array) -> Any:
+    def rest(changed: Array) -> PyTree:
         if not (more := varying(changed) - varying(seen)):
             return run(restore(changed))
         with _varied((model.name, tuple(sorted(more)))):  # the types of all that follows are others
@@ -100,7 +100,7 @@ def split_at_mark(model: Marked, parameters: Any, images: Array) -> tuple[Array,
     return seen, rest
 
 
-def _split(model: Marked, parameters: Any, images: Array) -> tuple[Array, Rest]:
+def _split(model: Marked, parameters: PyTree, images: Array) -> tuple[Array, Rest]:
     """`split_at_mark` for an activation as the model has it."""
     program, (shapes, after) = _trace(model, parameters, images)
     model.check(program.jaxpr, parameters, after)
@@ -114,13 +114,13 @@ def _split(model: Marked, parameters: Any, images: Array) -> tuple[Array, Rest]:
     activation, frames = _before(program.jaxpr, program.consts, leaves, model.name, model.who)
     structure = jax.tree.structure(shapes)
 
-    def run(changed: Array) -> Any:
+    def run(changed: Array) -> PyTree:
         return jax.tree.unflatten(structure, _after(frames, changed)[: structure.num_leaves])
 
     return activation, run
 
 
-def _program(model: Marked, parameters: Any, images: Array) -> tuple[Any, dict[str, Array]]:
+def _program(model: Marked, parameters: PyTree, images: Array) -> tuple[PyTree, dict[str, Array]]:
     return model.program(parameters, images)
 
 
@@ -131,14 +131,14 @@ _trace = jax.make_jaxpr(_program, static_argnums=0, return_shape=True)
 class _Frame(NamedTuple):
     """A program that has run up to an equation: the values so far, and what that equation is to give."""
 
-    program: Any
+    program: Jaxpr
     position: int
     values: dict
 
-    def value(self, atom: Any) -> Any:
+    def value(self, atom: Var | Literal) -> Any:
         return atom.val if isinstance(atom, Literal) else self.values[atom]
 
-    def run(self, equation: Any) -> None:
+    def run(self, equation: JaxprEqn) -> None:
         primitive, given = equation.primitive, [self.value(atom) for atom in equation.invars]
         with equation.ctx.manager:
             outputs = primitive.bind(*given, **primitive.get_bind_params(equation.params))
@@ -146,7 +146,9 @@ class _Frame(NamedTuple):
         self.values.update(zip(equation.outvars, outputs, strict=True))
 
 
-def _before(program: Any, consts: Any, inputs: Any, name: Hashable, who: str) -> tuple[Array, list[_Frame]]:
+def _before(
+    program: Jaxpr, consts: Sequence, inputs: Sequence, name: Hashable, who: str
+) -> tuple[Array, list[_Frame]]:
     """The activation at the mark, and the programs that are under way there, the innermost first."""
     frame = _Frame(
         program, 0, dict(zip([*program.constvars, *program.invars], [*consts, *inputs], strict=True))
@@ -164,8 +166,7 @@ def _before(program: Any, consts: Any, inputs: Any, name: Hashable, who: str) ->
                     "mark an activation outside of loops, branches and functions with derivatives of their own"
                 )
             given = [frame.value(atom) for atom in equation.invars]
-            inner_program, inner_consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
-            activation, frames = _before(inner_program, inner_consts, given, name, who)
+            activation, frames = _before(opened(inner), getattr(inner, "consts", ()), given, name, who)
             return activation, [*frames, frame]
         frame.run(equation)
     raise AssertionError("the mark was counted before")
@@ -185,7 +186,7 @@ def _after(frames: list[_Frame], changed: Array) -> list:
     return outputs
 
 
-def _marks(program: Any) -> Iterator[Hashable]:
+def _marks(program: Jaxpr) -> Iterator[Hashable]:
     """Names of the marks in a program, as often as they are there."""
     for equation in program.eqns:
         if equation.primitive is _mark:
@@ -194,7 +195,7 @@ def _marks(program: Any) -> Iterator[Hashable]:
             yield from _marks(inner)
 
 
-def _check_used(program: Any, marked: Any, who: str) -> None:
+def _check_used(program: Jaxpr, marked: Var, who: str) -> None:
     atoms = [*program.outvars, *(atom for equation in program.eqns for atom in equation.invars)]
     if not any(atom is marked for atom in atoms):
         raise ValueError(f"{who} is not used: go on with what jaxcam.tap returns, `x = jaxcam.tap(x, ...)`")

@@ -1,14 +1,15 @@
 """Words for the mistakes that are made first: another library's objects, objects instead of names."""
 
-from typing import Any
+import numpy as np
+from jaxtyping import Array
 
 
-def is_torch(thing: Any) -> bool:
+def is_torch(thing: object) -> bool:
     """Whether this is a tensor or a module of torch, which is never imported."""
     return any(kind.__module__.split(".")[0] == "torch" for kind in type(thing).__mro__)
 
 
-def check_model(model: Any) -> None:
+def check_model(model: object) -> None:
     if is_torch(model):
         raise TypeError(
             f"{type(model).__name__} is a torch module, and a probe takes a JAX model: build the architecture with "
@@ -16,7 +17,7 @@ def check_model(model: Any) -> None:
         )
 
 
-def check_layer(layer: Any) -> None:
+def check_layer(layer: object) -> None:
     if isinstance(layer, list | tuple):
         raise TypeError(
             f"a probe has one layer, named by a string; got {len(layer)} of them: make one of each"
@@ -27,16 +28,17 @@ def check_layer(layer: Any) -> None:
         )
 
 
-def check_array(images: Any) -> None:
+def check_array(images: object) -> None:
     if is_torch(images):
-        axes = "1, 2, 0" if images.ndim == 3 else "0, 2, 3, 1"
+        shape = tuple(getattr(images, "shape", ()))
+        axes = "1, 2, 0" if len(shape) == 3 else "0, 2, 3, 1"
         raise TypeError(
-            f"got a torch tensor {tuple(images.shape)}: pass a NumPy or JAX array with the channels last, such as "
+            f"got a torch tensor {shape}: pass a NumPy or JAX array with the channels last, such as "
             f"tensor.permute({axes}).numpy() of one with the channels first"
         )
 
 
-def channels_first(image: Any) -> str | None:
+def channels_first(image: Array | np.ndarray) -> str | None:
     """What may be wrong with an image that a model rejects."""
     few = (1, 3, 4)
     if image.shape[0] not in few or image.shape[-1] in few:
@@ -47,7 +49,7 @@ def channels_first(image: Any) -> str | None:
     )
 
 
-def one_position(who: str, image: Any, default: str | None) -> str:
+def one_position(who: str, image: Array | np.ndarray, default: str | None) -> str:
     known = f", such as {default!r}" if default else ""
     return (
         f"{who} has one position for an image of {image.shape[0]}x{image.shape[1]}, and a map of one position says "

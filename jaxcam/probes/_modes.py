@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Hashable, Mapping
-from typing import Any
 
 # Keywords that say the mode, and their values in evaluation.
 _EVALUATION = {
@@ -25,7 +24,7 @@ def in_training(model: type, part: str) -> str:
     )
 
 
-def check_call(model: Any, call: Mapping[str, Hashable]) -> None:
+def check_call(model: object, call: Mapping[str, Hashable]) -> None:
     """Raises TypeError where `model(images, **call)` lacks an argument, or has one that the model does not take."""
     signature = _signature(type(model))
     if signature is None:

@@ -2,13 +2,13 @@
 
 import functools
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import jax
 from flax import nnx
-from jax.extend.core import jaxpr_as_fun
-from jaxtyping import Array
+from jax.extend.core import Jaxpr, jaxpr_as_fun
+from jaxtyping import Array, PyTree
 
 from .._errors import never_called, unknown
 from ._marks import Rest, mark_layer, split_at_mark
@@ -27,7 +27,13 @@ class Static:
         random: names of the states of random generators, and the paths of the layers that hold them.
     """
 
-    def __init__(self, model: nnx.Module, graphdef: Any, leaves: Any, call: tuple[tuple[str, Any], ...]):
+    def __init__(
+        self,
+        model: nnx.Module,
+        graphdef: nnx.GraphDef,
+        leaves: Sequence[tuple[tuple, object]],
+        call: tuple[tuple[str, Any], ...],
+    ):
         self.kind, self.graphdef, self.call = type(model), graphdef, call
         self.places = tuple(where for where, _ in leaves)
         self.statistics, self.random = (
@@ -45,7 +51,7 @@ class Static:
     def __hash__(self) -> int:
         return self._hash
 
-    def run(self, arrays: Arrays, *inputs: Any, path: Path = ()) -> tuple[Any, Arrays]:
+    def run(self, arrays: Arrays, *inputs: PyTree, path: Path = ()) -> tuple[Any, Arrays]:
         """The output, with the layer at `path` marked, and the running statistics as the run leaves them."""
         model = nnx.merge(
             self.graphdef, nnx.from_flat_state([(where, arrays[_name(where)]) for where in self.places])
@@ -57,7 +63,7 @@ class Static:
         after = nnx.to_flat_state(nnx.state(model, nnx.BatchStat))
         return output, {_name(where): _value(leaf) for where, leaf in after}
 
-    def check(self, program: Any, arrays: Arrays, after: Arrays) -> None:
+    def check(self, program: Jaxpr, arrays: Arrays, after: Arrays) -> None:
         """Raises ValueError where the program of a run changes running statistics, or its output depends on chance."""
         places = {name: number for number, name in enumerate(sorted(arrays))}
         outputs = len(program.outvars) - len(after)
@@ -78,7 +84,7 @@ def static_and_arrays(model: nnx.Module, call: tuple[tuple[str, Any], ...] = ())
     return Static(viewed, graphdef, leaves, call), {_name(where): _value(leaf) for where, leaf in leaves}
 
 
-def run(static: Static, arrays: Arrays, *inputs: Any) -> Any:
+def run(static: Static, arrays: Arrays, *inputs: PyTree) -> PyTree:
     """The module's output; raises ValueError where it runs in training mode."""
     program, (shapes, after) = _trace(static, arrays, *inputs)
     static.check(program.jaxpr, arrays, after)
@@ -86,7 +92,7 @@ def run(static: Static, arrays: Arrays, *inputs: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(shapes), outputs[: len(outputs) - len(after)])
 
 
-_trace: Any = jax.make_jaxpr(Static.run, static_argnums=0, return_shape=True)
+_trace = jax.make_jaxpr(Static.run, static_argnums=0, return_shape=True)
 
 
 class Submodule:
@@ -119,7 +125,7 @@ class Submodule:
     def program(self, parameters: Arrays, images: Array) -> tuple[Any, Arrays]:
         return self.module.run(parameters, images, path=self.path)
 
-    def check(self, program: Any, parameters: Arrays, after: Arrays) -> None:
+    def check(self, program: Jaxpr, parameters: Arrays, after: Arrays) -> None:
         self.module.check(program, parameters, after)
 
     def missing(self, parameters: Arrays, names: list) -> str:
@@ -137,12 +143,12 @@ def _marked(kind: type[nnx.Module], path: Path) -> type[nnx.Module]:
     anew of its class, and compare classes to find what they compiled.
     """
 
-    def __call__(self, *args: Any, **options: Any) -> Array:
+    def __call__(self, *args: PyTree, **options: PyTree) -> Array:
         returned = kind.__call__(self, *args, **options)  # pyright: ignore[reportAttributeAccessIssue]
         return mark_layer(returned, path, f"layer {'.'.join(path)!r}")
 
     names = {each: getattr(kind, each) for each in ("__module__", "__qualname__", "__doc__")}
-    make: Any = type(kind)
+    make = cast(Callable[..., type[nnx.Module]], type(kind))
     return make(kind.__name__, (kind,), names | {"__call__": __call__})
 
 
@@ -156,7 +162,7 @@ def layers(model: nnx.Module) -> list[str]:
     return sorted((".".join(path) for path, _ in _modules(model)), key=lambda path: path.count("."))
 
 
-def resolve(model: nnx.Module, layer: Any) -> Path:
+def resolve(model: nnx.Module, layer: str | nnx.Module) -> Path:
     """The path of a layer; "blocks[-1]" is the last of a list."""
     if isinstance(layer, nnx.Module):
         path = next((".".join(path) for path, each in _modules(model) if each is layer), None)
@@ -186,7 +192,7 @@ def _steps(model: nnx.Module, layer: str) -> Iterator[str]:
     """`"blocks[-1].conv"` as the names of parts."""
     if not _PATH.fullmatch(layer):
         raise ValueError(unknown("layer", layer, layers(model)))
-    node: Any = model
+    node: object = model
     for name, number in _STEP.findall(layer):
         if number:
             if not (numbered := _numbered(node)) and "layers" in _parts(node):  # of an nnx.Sequential
@@ -204,11 +210,11 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
 _PATH = re.compile(r"[^.\[\]]+(\[-?\d+\])*(\.[^.\[\]]+(\[-?\d+\])*)*")
 
 
-def _numbered(node: Any) -> list[str]:
+def _numbered(node: object) -> list[str]:
     return sorted((each for each in _parts(node) if each.isdigit()), key=int)
 
 
-def _modules(node: Any, path: Path = (), above: tuple[int, ...] = ()) -> Iterator[tuple[Path, nnx.Module]]:
+def _modules(node: object, path: Path = (), above: tuple[int, ...] = ()) -> Iterator[tuple[Path, nnx.Module]]:
     for name, part in _parts(node).items():
         if id(part) in above:  # a part that knows its parent
             continue
@@ -218,7 +224,7 @@ def _modules(node: Any, path: Path = (), above: tuple[int, ...] = ()) -> Iterato
         yield from _modules(part, here, (*above, id(node), id(part)))
 
 
-def _parts(node: Any) -> dict[str, Any]:
+def _parts(node: object) -> dict[str, Any]:
     """What a module, or a list, tuple or dictionary in it, holds."""
     if isinstance(node, nnx.Pytree):
         return vars(node)
@@ -227,7 +233,7 @@ def _parts(node: Any) -> dict[str, Any]:
     return {str(key): part for key, part in node.items()} if isinstance(node, dict) else {}
 
 
-def _at(model: Any, path: Any) -> Any:
+def _at(model: nnx.Module, path: Sequence[str]) -> object:
     return functools.reduce(lambda node, step: _parts(node).get(step), path, model)
 
 
@@ -243,11 +249,11 @@ def _name(where: tuple) -> str:
     return "/".join(map(str, where))
 
 
-def _value(leaf: Any) -> Any:
+def _value(leaf: object) -> Any:
     return leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
 
 
-def _described(model: Any) -> str:
+def _described(model: object) -> str:
     kind = model if isinstance(model, type) else type(model)
     return (
         f"{'the class ' if isinstance(model, type) else 'a '}{kind.__module__.split('.')[0]} {kind.__name__}"

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from .. import _targets
 from .._dtypes import widen
@@ -34,7 +34,7 @@ class Look(NamedTuple):
         gradient: d score / d activation `(h, w, K)`, at least float32.
     """
 
-    output: Any
+    output: PyTree
     score: Array
     activation: Array
     gradient: Array
@@ -49,11 +49,11 @@ class Probe:
     by value, so a second probe of the same architecture and layer reuses what was compiled for the first.
     """
 
-    def __init__(self, parameters: Any, anatomy: Anatomy):
+    def __init__(self, parameters: PyTree, anatomy: Anatomy):
         self.parameters = parameters
         self.anatomy = anatomy
 
-    def __call__(self, image: Image, edit: Edit | None = None) -> tuple[Any, Array]:
+    def __call__(self, image: Image, edit: Edit | None = None) -> tuple[PyTree, Array]:
         """Runs the model on one image.
 
         Args:
@@ -125,7 +125,7 @@ def probe(
     model: nnx.Module | linen.Module | Callable | None = None,
     layer: str | None = None,
     *,
-    variables: Any = None,
+    variables: PyTree = None,
     call: Mapping[str, Hashable] | None = None,
     split: tuple[Callable, Callable] | None = None,
     tokens: int | None = None,
@@ -207,7 +207,7 @@ def probe(
     return Probe((as_pytree(model), *given), Tapped(layer, options, tokens))
 
 
-def _check_static(model: Any, options: tuple[tuple[str, Any], ...]) -> None:
+def _check_static(model: object, options: tuple[tuple[str, Any], ...]) -> None:
     for name, value in options:
         try:
             hash(value)
@@ -218,7 +218,7 @@ def _check_static(model: Any, options: tuple[tuple[str, Any], ...]) -> None:
             ) from None
 
 
-def check_image(image: Any) -> None:
+def check_image(image: Array | np.ndarray) -> None:
     check_array(image)
     if image.ndim != 3:
         raise ValueError(

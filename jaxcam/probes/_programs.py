@@ -1,22 +1,21 @@
 """What a JAX program (a jaxpr) holds: the programs inside it, and which inputs reach which outputs."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from jax.extend.core import Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 # What runs a program once, as it is, and where it has the program.
 _CALLS = {"jit": "jaxpr", "remat2": "jaxpr", "closed_call": "call_jaxpr"}
 
 
-def called(equation: Any) -> Any:
+def called(equation: JaxprEqn) -> Jaxpr | ClosedJaxpr | None:
     """The program that an equation runs once, as it is; None for loops, branches and the like."""
     if type(equation.params.get("_prim")).__name__ == "RematTraced":  # with jax_remat3
         return equation.params["_prim"].params["jaxpr"]
-    return equation.params.get(_CALLS.get(equation.primitive.name))
+    return equation.params.get(_CALLS.get(equation.primitive.name, ""))
 
 
-def programs(equation: Any) -> Iterator[Any]:
+def programs(equation: JaxprEqn) -> Iterator[Jaxpr]:
     """The programs that an equation runs: the body of a jit or a loop, the branches of a condition."""
     held = equation.params.get("_prim")
     for value in (equation.params if held is None else held.params).values():
@@ -26,7 +25,7 @@ def programs(equation: Any) -> Iterator[Any]:
                 yield inner
 
 
-def source(program: Any, output: Any) -> int | None:
+def source(program: Jaxpr, output: Var | Literal) -> int | None:
     """The number of the input that an output is, unchanged; None where it is not an input."""
     while not isinstance(output, Literal):
         if output in program.invars:
@@ -42,7 +41,7 @@ def source(program: Any, output: Any) -> int | None:
     return None
 
 
-def needed(program: Any, outputs: Sequence[bool]) -> list[bool]:
+def needed(program: Jaxpr, outputs: Sequence[bool]) -> list[bool]:
     """Which inputs the chosen outputs depend on."""
     atoms = {id(atom) for atom, chosen in zip(program.outvars, outputs, strict=True) if chosen}
     for equation in reversed(program.eqns):
@@ -53,7 +52,7 @@ def needed(program: Any, outputs: Sequence[bool]) -> list[bool]:
     return [id(each) in atoms for each in program.invars]
 
 
-def _needed_by(equation: Any, outputs: list[bool]) -> list[bool]:
+def _needed_by(equation: JaxprEqn, outputs: list[bool]) -> list[bool]:
     inner = _body(equation)
     if inner is None:
         return [True] * len(equation.invars)
@@ -71,12 +70,21 @@ def _needed_by(equation: Any, outputs: list[bool]) -> list[bool]:
         outputs = more + outputs[carried:]
 
 
-def _same_rank(outside: Any, inside: Any) -> bool:
+def _same_rank(outside: Var | Literal, inside: Var | Literal) -> bool:
     """Whether a scan hands it on whole: a constant or the carry, not a slice for each round."""
-    return len(outside.aval.shape) == len(inside.aval.shape)
+    return len(shape_of(outside)) == len(shape_of(inside))
 
 
-def _body(equation: Any) -> Any:
+def shape_of(atom: Var | Literal) -> tuple[int, ...]:
+    return getattr(atom.aval, "shape", ())
+
+
+def _body(equation: JaxprEqn) -> Jaxpr | None:
     """The program inside a call or a scan, whose inputs and outputs are the equation's, one by one."""
     inner = equation.params["jaxpr"] if equation.primitive.name == "scan" else called(equation)
-    return getattr(inner, "jaxpr", inner)
+    return None if inner is None else opened(inner)
+
+
+def opened(program: Jaxpr | ClosedJaxpr) -> Jaxpr:
+    """A program without the values of its constants."""
+    return program.jaxpr if isinstance(program, ClosedJaxpr) else program

@@ -4,7 +4,8 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax.extend.core import Jaxpr
+from jaxtyping import Array, PyTree
 
 from .._errors import unknown
 from ._marks import Rest, mark, split_at_mark
@@ -57,7 +58,7 @@ class Tapped:
         function, *variables = parameters
         return function(*variables, images, **dict(self.call)), {}
 
-    def check(self, program: Any, parameters: Any, after: dict) -> None:
+    def check(self, program: Jaxpr, parameters: PyTree, after: dict) -> None:
         pass
 
     def missing(self, parameters: tuple, names: list) -> str:

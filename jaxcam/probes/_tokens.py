@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 Restore = Callable[[Array], Array]
 _MANY = 16  # leading tokens that an error still proposes
 
 
-def as_map(activation: Any, image: tuple[int, int], leading: int | None, who: str) -> tuple[Array, Restore]:
+def as_map(
+    activation: PyTree, image: tuple[int, int], leading: int | None, who: str
+) -> tuple[Array, Restore]:
     """An activation as a map, and the function that puts a map of that shape back in its place.
 
     Args:

@@ -214,7 +214,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_told_before_anything_is_written(tmp_path, case):
+def test_a_mistake_is_told_before_anything_is_written(tmp_path, unchecked, case):
     options, kind, message = MISTAKES[case]
     with pytest.raises(kind, match=message):
         run(pictures(3), tmp_path / "a", **options)

@@ -101,7 +101,7 @@ def test_a_truncated_picture_that_pil_reads_late():
 
 
 @pytest.mark.parametrize("what", [{0: PIXELS}, {1, 2}, 7, None, (i for i in range(3))])
-def test_what_is_no_data_set(what):
+def test_what_is_no_data_set(what, unchecked):
     with pytest.raises(TypeError, match=rf"an object with len and .i.; got {type(what).__name__}"):
         datasets.open(what)
 

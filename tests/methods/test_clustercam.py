@@ -120,7 +120,7 @@ def explained(probe, picture, **options):
 def test_base_and_scissors():
     s, valid = jnp.array([0.2, 0.9, 0.1, 0.9, 0.1, 5.0, -5.0]), jnp.array([1, 1, 1, 1, 1, 0, 0], bool)
     order = _clustercam.rank(s, valid)
-    assert (int(order.base), int(order.scissors), int(order.count)) == (1, 2, 5)  # of equals, the first
+    assert (int(order.base), int(order.scissors), int(order.valid)) == (1, 2, 5)  # of equals, the first
     shifted = _clustercam.rank(s + 100.0, valid)
     assert (int(shifted.base), int(shifted.scissors)) == (1, 2)
     equal = _clustercam.rank(jnp.ones(3), jnp.ones(3, bool))

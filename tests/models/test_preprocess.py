@@ -185,6 +185,6 @@ def test_the_picture_is_left_as_it_was():
         (Image.fromarray(np.full((5, 5), 70000, np.int32)), ValueError, "70000"),
     ],
 )
-def test_errors(picture, error, words):
+def test_errors(picture, error, words, unchecked):
     with pytest.raises(error, match=words):
         PREPARE(picture)

@@ -101,11 +101,10 @@ def lookup(rows: Mapping[str, Any], pictures: Sequence[Path], path: Path) -> dic
     return found
 
 
-def _is_box(value: Any) -> bool:
-    numbers = (
-        isinstance(value, list) and len(value) == 4 and all(type(each) in (int, float) for each in value)
-    )
-    return numbers and all(abs(each) < 2**31 for each in value)  # also no NaN
+def _is_box(value: object) -> bool:
+    if not isinstance(value, list) or len(value) != 4:
+        return False
+    return all(type(each) in (int, float) and abs(each) < 2**31 for each in value)  # also no NaN
 
 
 def _places(name: str, path: Path) -> Iterator[Path]:
@@ -141,7 +140,7 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8-sig"))
 
 
-def _numbered(path: Path, value: Any) -> Iterator[tuple[int, dict]]:
+def _numbered(path: Path, value: object) -> Iterator[tuple[int, dict]]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise ValueError(f'{path} is not a list of rows, one for each picture: [{{"{PATHS[0]}": ...}}, ...]')
     return enumerate(value, start=1)

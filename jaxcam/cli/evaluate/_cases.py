@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from ..._dtypes import ArrayLike
 from ...files._decode import Unreadable, size_of_picture
 from ...files._labels import Labels, parse_target, top_of
 from ...metrics import rescale_boxes
@@ -82,7 +83,7 @@ def plan(
     if target_from not in (None, "name", "boxes"):
         own = lookup(read_targets(Path(target_from)), pictures, Path(target_from))
 
-    def own_class(picture: Path, given: Any, labels: Labels) -> tuple[int, ...]:
+    def own_class(picture: Path, given: object, labels: Labels) -> tuple[int, ...]:
         if target_from == "name":
             return (_in_name(picture, labels),)
         return _indices(given if own is None else own[picture], labels)
@@ -139,7 +140,7 @@ def _in_name(picture: Path, labels: Labels) -> int:
     raise ValueError("the name begins with no class number and holds no synset such as n02119789")
 
 
-def _indices(value: Any, labels: Labels) -> tuple[int, ...]:
+def _indices(value: object, labels: Labels) -> tuple[int, ...]:
     """A class or a list of classes, by number or by name."""
     values = value if isinstance(value, list) else [value]
     for each in values:
@@ -150,7 +151,7 @@ def _indices(value: Any, labels: Labels) -> tuple[int, ...]:
     return tuple(dict.fromkeys(parse_target(str(each), labels) for each in values))
 
 
-def _squeezed(boxes: Any, picture: Path, size: int) -> Float[np.ndarray, "n 4"] | None:
+def _squeezed(boxes: ArrayLike | None, picture: Path, size: int) -> Float[np.ndarray, "n 4"] | None:
     """Boxes in pixels of the picture, in those of the square; None where there are none or the picture is damaged."""
     if boxes is None:
         return None

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...metrics._registry import TABLE
 from ._summary import Line, best, value
+
+if TYPE_CHECKING:
+    import matplotlib.axes
 
 INK, QUIET, RULE = "#1d2129", "#8b919c", "#e4e6ea"
 BAR, BEST, FLOOR = "#7d9cc0", "#e07b39", "#c9cdd4"
@@ -64,7 +67,7 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence[Line]]) -> None:
         figure.savefig(file, format="png", facecolor="white", dpi="figure")
 
 
-def _bars(axes: Any, lines: Sequence[Line], metric: str, *, named: bool) -> None:
+def _bars(axes: "matplotlib.axes.Axes", lines: Sequence[Line], metric: str, *, named: bool) -> None:
 
     shown, winners = TABLE[metric], best(lines, metric)
     rows = [(y, line) for y, line in enumerate(lines) if metric in line.means]
@@ -95,7 +98,7 @@ def _bars(axes: Any, lines: Sequence[Line], metric: str, *, named: bool) -> None
     axes.spines[:].set_visible(False)
 
 
-def _scatter(axes: Any, lines: Sequence[Line]) -> None:
+def _scatter(axes: "matplotlib.axes.Axes", lines: Sequence[Line]) -> None:
 
     lines = [line for line in lines if set(SCATTERED) <= set(line.means)]
     across, along = (TABLE[metric] for metric in SCATTERED)
@@ -120,11 +123,13 @@ def _scatter(axes: Any, lines: Sequence[Line]) -> None:
     _label(axes, np.stack([x, y], 1), [line.method for line in lines], inks)
 
 
-def _label(axes: Any, points: np.ndarray, names: Sequence[str], colours: Sequence[str]) -> None:
+def _label(
+    axes: "matplotlib.axes.Axes", points: np.ndarray, names: Sequence[str], colours: Sequence[str]
+) -> None:
     """Writes each name at the nearest place around its point where it covers no point and no other name."""
     figure = axes.figure
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # now, and whatever is drawn from here on
-    renderer = figure.canvas.get_renderer()
+    renderer = figure.canvas.get_renderer()  # pyright: ignore[reportAttributeAccessIssue]  (Agg's has one)
     inner, point = axes.get_window_extent(renderer), figure.dpi / 72
     spots: list[tuple[np.ndarray, list[str], str]] = []
     for where, name, colour in zip(axes.transData.transform(points), names, colours, strict=True):

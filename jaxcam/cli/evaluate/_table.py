@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -174,5 +173,5 @@ def _csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping]) -> None:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))  # a file's name may be any bytes
 
 
-def _is_nan(value: Any) -> bool:
+def _is_nan(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))

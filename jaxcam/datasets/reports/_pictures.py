@@ -1,7 +1,7 @@
 """Pictures of a report: found again, and seen as the model saw them."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +51,7 @@ class Pictures:
             return Seen(None, f"picture not readable: {error}")
         return Seen(view, "the picture has changed since the run" if self._changed(row, digest) else "")
 
-    def _view(self, picture: Any) -> Image.Image:
+    def _view(self, picture: Image.Image | np.ndarray) -> Image.Image:
         pre = self._preprocess
         if not isinstance(picture, Image.Image):  # preprocessed already: (H, W, 3), as the model took it
             pixels = 255 * (np.asarray(picture) * pre.std + pre.mean)
@@ -139,6 +139,6 @@ def _preprocess(about: dict[str, Any]) -> Preprocess:
     return Preprocess(mean=mean, std=std, interpolation=way, **sides)
 
 
-def _three(values: Any) -> tuple[float, float, float]:
+def _three(values: Iterable[float]) -> tuple[float, float, float]:
     red, green, blue = (float(each) for each in values)
     return red, green, blue

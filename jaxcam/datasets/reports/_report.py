@@ -135,7 +135,7 @@ def _page(title: str) -> tuple[bytes, bytes]:
     return head.encode(), tail.replace("/*script*/", scripts).encode()
 
 
-def _script(name: str, value: Any) -> bytes:
+def _script(name: str, value: object) -> bytes:
     """JSON inside the page, where `<` must not appear: a path may hold `</script>`."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>\n'.encode()

@@ -117,7 +117,7 @@ def describe_probe(probe: Probe) -> dict[str, Any]:
     }
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """An option's value as JSON: a function by its name, an array by its values or, if it is large, its digest."""
     if value is None or isinstance(value, bool | int | float | str):
         return value

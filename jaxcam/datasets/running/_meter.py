@@ -74,7 +74,7 @@ class Meter:
     def left(self) -> int:
         return self.total - self.done - self.failed
 
-    def tell(self, word: str, **more: Any) -> None:
+    def tell(self, word: str, **more: object) -> None:
         event = {"event": word, "time": round(time.time(), 3), **more}
         with self._lock:
             for each in self._listeners:

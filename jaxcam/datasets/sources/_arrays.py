@@ -2,13 +2,15 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
+from ..._dtypes import ArrayLike
 from ..._errors import foreign, unknown
 from ...files._decode import MEMORY
 from ...files._fields import ARRAYS, LABELS
@@ -17,6 +19,17 @@ from ._items import as_label, is_float, record_of
 from ._record import Guarded, Record
 
 _UNPACKED = 10**9  # bytes that a .npz may take beyond four times its own
+
+
+@runtime_checkable
+class HasPictures(Protocol):
+    """An array of any library, read one picture at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+    def __getitem__(self, i: int, /) -> object: ...
 
 
 class Arrays(Guarded):
@@ -32,7 +45,7 @@ class Arrays(Guarded):
     kind = "array"
     classes = None
 
-    def __init__(self, pictures: Any, *, labels: Any = None, location: str):
+    def __init__(self, pictures: HasPictures, *, labels: ArrayLike | None = None, location: str):
         shape, dtype = tuple(pictures.shape), np.dtype(pictures.dtype)
         _check(shape, dtype, location)
         self.pictures, self.location, self._called = pictures, location, Path(location).name
@@ -74,12 +87,12 @@ class Arrays(Guarded):
         return digest.hexdigest()
 
 
-def open_npy(path: Path, labels: Any) -> Arrays:
+def open_npy(path: Path, labels: ArrayLike | None) -> Arrays:
     """A .npy, mapped into memory: nothing is read before it is asked for."""
     return Arrays(_load(path, mmap_mode="r"), labels=labels, location=str(path))
 
 
-def open_npz(path: Path, labels: Any) -> Arrays:
+def open_npz(path: Path, labels: ArrayLike | None) -> Arrays:
     """A .npz, whose pictures are read into memory as a whole; its labels, if `labels` gives none."""
     archive = _load(path)
     if not isinstance(archive, NpzFile):
@@ -92,17 +105,17 @@ def open_npz(path: Path, labels: Any) -> Arrays:
     return Arrays(pictures, labels=own if labels is None else labels, location=str(path))
 
 
-def read_labels(labels: Any) -> Any:
+def read_labels(labels: str | os.PathLike[str] | ArrayLike | None) -> ArrayLike | None:
     """Labels as they are, or those in a .npy of that path."""
-    if isinstance(labels, str | Path):
+    if isinstance(labels, str | os.PathLike):
         return _load(Path(labels))
     return labels
 
 
-def _load(path: Path, **options: Any) -> Any:
+def _load(path: Path, *, mmap_mode: Literal["r"] | None = None) -> Any:
     check_file(path)
     with foreign(f"{path} cannot be read"):
-        return np.load(path, allow_pickle=False, **options)
+        return np.load(path, allow_pickle=False, mmap_mode=mmap_mode)
 
 
 def pick(arrays: Mapping[str, Any], path: Path) -> tuple[Any, Any]:

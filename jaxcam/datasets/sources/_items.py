@@ -4,21 +4,21 @@ import hashlib
 import math
 import operator
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, SupportsIndex, cast
 
 import numpy as np
 from PIL import Image
 
 from ...files._decode import decode, decode_file, why_unreadable
 from ...files._fields import BOXES, PATH, PICTURE, TARGET, first
-from ...models._preprocess import upright_rgb
+from ...models._preprocess import Picture, upright_rgb
 from ._record import Boxes, Record, Unreadable, as_text
 
 _CLASSES = 2**31  # a store holds them in 32 bits
 
 
-def record_of(item: Any, name: str) -> Record:
+def record_of(item: object, name: str) -> Record:
     """A record from a picture, a pair (picture, label), or a dict with `picture` and perhaps `path`, `label`, `boxes`.
 
     A picture is PIL's, an array that `jaxcam.models.preprocess` takes, floats (H, W, 3) preprocessed already, encoded
@@ -40,7 +40,7 @@ def record_of(item: Any, name: str) -> Record:
         picture, digest = decode(item)
     elif isinstance(item, str | os.PathLike):
         picture, digest = decode_file(os.fspath(item))
-    elif isinstance(item, Image.Image) or hasattr(item, "__array__"):
+    elif isinstance(item, Picture):
         picture, digest = _picture(item)
     else:
         keys = f" with {sorted(given)}" if isinstance(given, dict) else ""
@@ -61,7 +61,7 @@ def as_label(value: Any) -> int | None:
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"a class must be a whole number; got {value!r}")
     try:
-        label = operator.index(value)
+        label = operator.index(cast(SupportsIndex, value))
     except TypeError:
         raise TypeError(f"a class must be a whole number; got {value!r}") from None
     if label < -1:
@@ -71,7 +71,7 @@ def as_label(value: Any) -> int | None:
     return None if label == -1 else label
 
 
-def as_boxes(value: Any) -> Boxes:
+def as_boxes(value: object) -> Boxes:
     """Rows of x0, y0, x1, y1, or one such row; None is no box.
 
     Raises ValueError for what is not four numbers, and for a box without area.
@@ -84,9 +84,9 @@ def as_boxes(value: Any) -> Boxes:
     return tuple(_box(row) for row in rows)
 
 
-def _box(row: Any) -> tuple[float, float, float, float]:
+def _box(row: object) -> tuple[float, float, float, float]:
     try:
-        x0, y0, x1, y1 = (float(each) for each in row)
+        x0, y0, x1, y1 = (float(each) for each in cast(Iterable[float], row))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a box is [x0, y0, x1, y1]; got {row!r}") from None
     if not (all(map(math.isfinite, (x0, y0, x1, y1))) and x0 < x1 and y0 < y1):
@@ -94,11 +94,11 @@ def _box(row: Any) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
-def is_float(dtype: Any) -> bool:
+def is_float(dtype: np.dtype) -> bool:
     return np.issubdtype(dtype, np.floating) or getattr(dtype, "name", "") == "bfloat16"
 
 
-def _picture(item: Any) -> tuple[Image.Image | np.ndarray, bytes]:
+def _picture(item: Picture) -> tuple[Image.Image | np.ndarray, bytes]:
     """A picture that is decoded already, and the sha256 of its pixels as they came."""
     if isinstance(item, Image.Image):
         try:

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ...files._decode import decode_file
 from ...files._fields import BOXES, PATHS, TARGET, first
@@ -92,7 +91,7 @@ class Manifest(Guarded):
         return digest.hexdigest()
 
 
-def _target(value: Any) -> int | str | None:
+def _target(value: object) -> int | str | None:
     if isinstance(value, str):
         value = value.strip() or None
         if value is None or not re.fullmatch(r"[+-]?\d+", value):
@@ -103,7 +102,7 @@ def _target(value: Any) -> int | str | None:
     return as_label(value)
 
 
-def _boxes(value: Any, *, needed: bool) -> Boxes:
+def _boxes(value: object, *, needed: bool) -> Boxes:
     """Boxes of a row. Raises ValueError for what is none, unless they are not needed."""
     try:
         return as_boxes(_from_json(value))
@@ -113,7 +112,7 @@ def _boxes(value: Any, *, needed: bool) -> Boxes:
         return ()
 
 
-def _from_json(value: Any) -> Any:
+def _from_json(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..._dtypes import ArrayLike
 from ..._errors import unknown
 from ...files._labels import Labels
 from ...files._pictures import missing
@@ -14,21 +15,23 @@ from ...files._walk import SUFFIXES as PICTURES
 from ...files._walk import natural
 from ._array_record import SUFFIXES as ARRAY_RECORDS
 from ._array_record import ArrayRecord
-from ._arrays import Arrays, open_npy, open_npz, read_labels
+from ._arrays import Arrays, HasPictures, open_npy, open_npz, read_labels
 from ._classes import as_labels
 from ._files import check_file, is_systems
 from ._folder import Folder
 from ._manifest import Manifest
 from ._record import Source
-from ._sequence import Items
+from ._sequence import Indexed, Items
 from ._tables import READERS
 from ._zarr import is_zarr, open_zarr
+
+Dataset = str | os.PathLike[str] | Source | Indexed | HasPictures  # what `open` takes
 
 
 class _Options(NamedTuple):
     recursive: bool
     classes: Labels | None
-    labels: Any
+    labels: ArrayLike | None
     decode: Callable[[Any], Any] | None
     boxes: bool
 
@@ -68,11 +71,11 @@ _ENDINGS = {
 
 
 def open(
-    what: Any,
+    what: Dataset,
     *,
     recursive: bool = True,
     classes: Labels | Sequence[str] | None = None,
-    labels: Any = None,
+    labels: str | os.PathLike[str] | ArrayLike | None = None,
     decode: Callable[[Any], Any] | None = None,
     boxes: bool = True,
 ) -> Source:
@@ -98,9 +101,11 @@ def open(
         ImportError: a package that an ending needs is not installed.
         OSError: a file or folder that cannot be read.
     """
-    path = isinstance(what, str | os.PathLike)
-    what = Path(what) if path else what
-    kind = _of_path(what) if path else _of_object(what)
+    if isinstance(what, str | os.PathLike):
+        what = Path(what)
+        kind = _of_path(what)
+    else:
+        kind = _of_object(what)
     given = {"recursive": not recursive, "classes": classes is not None}
     given |= {"labels": labels is not None, "decode": decode is not None}
     for option in (name for name, value in given.items() if value and name not in kind.takes):
@@ -124,7 +129,7 @@ def _of_path(path: Path) -> _Kind:
     return _ENDINGS[ending]
 
 
-def _of_object(what: Any) -> _Kind:
+def _of_object(what: object) -> _Kind:
     if isinstance(what, Source):
         return _SOURCE
     array = isinstance(getattr(what, "dtype", None), np.dtype) and hasattr(what, "shape")

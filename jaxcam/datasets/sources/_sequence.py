@@ -3,10 +3,18 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ._items import record_of
 from ._record import Guarded, Record, Unreadable, as_text
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """Anything with `len` and `[i]`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, i: int, /) -> object: ...
 
 
 class Items(Guarded):
@@ -21,7 +29,7 @@ class Items(Guarded):
     kind = "sequence"
     classes = None
 
-    def __init__(self, items: Any, *, called: str, decode: Callable[[Any], Any] | None = None):
+    def __init__(self, items: Indexed, *, called: str, decode: Callable[[Any], Any] | None = None):
         if isinstance(items, Mapping | set | frozenset) or not all(
             hasattr(items, each) for each in ("__len__", "__getitem__")
         ):

@@ -3,10 +3,10 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..._dtypes import ArrayLike
 from ..._errors import foreign
 from ...files._decode import MEMORY
 from ._arrays import Arrays, pick
@@ -15,7 +15,7 @@ _CACHE = 256 << 20  # bytes of decoded chunks, as one holds many neighbours
 _DRIVERS = {"zarr.json": "zarr3", ".zarray": "zarr"}
 
 
-def open_zarr(path: Path, labels: Any) -> Arrays:
+def open_zarr(path: Path, labels: ArrayLike | None) -> Arrays:
     """An array of zarr 2 or 3, or a group with one of `ARRAYS` and perhaps one of `LABELS`."""
     if is_zarr_array(path):
         return Arrays(_Zarr(path), labels=labels, location=str(path))

@@ -1,6 +1,6 @@
 """The arrays of a store: names, shapes, types and names of their axes."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Column(NamedTuple):
@@ -16,7 +16,7 @@ class Column(NamedTuple):
     dtype: str
     shape: tuple[int, ...] = ()
     axes: tuple[str, ...] = ()
-    fill: Any = 0
+    fill: float | int | str = 0
 
 
 STATUS = "status"
