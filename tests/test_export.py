@@ -233,7 +233,7 @@ def test_bfloat16(tmp_path):
         ({"platforms": ("gpu",)}, ValueError, "no platform 'gpu'.*There are: cpu, cuda, rocm, tpu"),
         ({"platforms": ()}, ValueError, "needs at least one platform"),
         ({"dtype": jnp.int32}, ValueError, "images must be of floating point; got dtype"),
-        ({"target": 3}, TypeError, "a target is a callable, got 3"),
+        ({"target": 3}, TypeError, "a target must be a callable, got 3"),
         ({"about": {"x": object()}}, TypeError, "not JSON serializable"),
         ({"chunk": 3}, TypeError, "gradcam: no option 'chunk'"),
         ({"size": (0, 3)}, ValueError, "size must be"),
