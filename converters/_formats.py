@@ -99,7 +99,7 @@ WRITERS = {ending: each.write for each in FORMATS if each.write for ending in ea
 def format_of(path: Path) -> Format:
     """The format of a file or folder, by its content, not its name.
 
-    Raises ValueError for what is no checkpoint.
+    Raises ValueError for anything that is not a checkpoint.
     """
     content = _content(path)
     if {META, PROGRAM} <= set(content.members):

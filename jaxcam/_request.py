@@ -147,7 +147,7 @@ def check_options(
 
 def _check_chunk(chunk: PyTree) -> int | None:
     if chunk is not None and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
-        raise ValueError(f"chunk is a whole number of at least 1; got {chunk!r}")
+        raise ValueError(f"chunk must be a whole number of at least 1; got {chunk!r}")
     return chunk
 
 

@@ -36,6 +36,7 @@ def test_method_has_the_one_signature(name):
         assert option.kind is option.KEYWORD_ONLY
         assert option.default is not option.empty
     assert "fuse" in [each.name for each in parameters]
+    assert len(parameters[3:]) <= 10
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -206,7 +206,7 @@ def test_any_function_of_the_same_signature_is_a_method():
         ({"targets": jaxcam.top(6)}, ValueError, r"top\(6\) of a model with 5 classes"),
         ({"method": "gradcm"}, ValueError, "no method 'gradcm'; did you mean 'gradcam'"),
         ({"fuze": 1}, TypeError, "no option 'fuze'; did you mean 'fuse'"),
-        ({"size": (0, 4)}, ValueError, "size is"),
+        ({"size": (0, 4)}, ValueError, "size must be"),
         ({"size": 4, "raw": True}, ValueError, "not both"),
         ({"chunk": 0}, ValueError, "chunk must be a whole number of at least 1; got 0"),
     ],

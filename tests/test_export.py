@@ -227,16 +227,16 @@ def test_bfloat16(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"image": (12, 14)}, ValueError, r"image is a shape \(H, W, C\)"),
+        ({"image": (12, 14)}, ValueError, r"image must be a shape \(H, W, C\)"),
         ({"image": (12, 14, 4)}, ValueError, r"cannot look at images of shape \(12, 14, 4\)"),
         ({"method": "gradcamm"}, ValueError, "no method 'gradcamm'; did you mean 'gradcam'"),
         ({"platforms": ("gpu",)}, ValueError, "no platform 'gpu'.*There are: cpu, cuda, rocm, tpu"),
-        ({"platforms": ()}, ValueError, "runs on one platform at least"),
-        ({"dtype": jnp.int32}, ValueError, "images are of floating point; got dtype"),
-        ({"target": 3}, TypeError, "a target is a callable, got 3"),
+        ({"platforms": ()}, ValueError, "needs at least one platform"),
+        ({"dtype": jnp.int32}, ValueError, "images must be of floating point; got dtype"),
+        ({"target": 3}, TypeError, "a target must be a callable, got 3"),
         ({"about": {"x": object()}}, TypeError, "not JSON serializable"),
         ({"chunk": 3}, TypeError, "gradcam: no option 'chunk'"),
-        ({"size": (0, 3)}, ValueError, "size is"),
+        ({"size": (0, 3)}, ValueError, "size must be"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

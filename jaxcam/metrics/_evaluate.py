@@ -62,6 +62,7 @@ def evaluate(
     """
     _check_names(metrics, key=key, boxes=boxes, method=method)
     images, targets, maps = check(probe, images, targets, maps)
+    # Run what needs forward passes in one compiled program.
     work = {each for name in metrics for each in TABLE[name].work}
     families = []
     if "drop" in work:
@@ -74,9 +75,11 @@ def evaluate(
     results = {}
     if work:
         results = measure(probe, images, targets, maps, *families, key=key, chunk=chunk)
+    # Explain the masked images again.
     if "again" in work:
         drop = results.get("average_drop", results["confidence"])
         results |= combine(probe, images, results["target"], maps, drop, method, options or {})
+    # Compute the rest from the maps alone.
     if "complexity" in metrics:
         results["complexity"] = complexity(maps)
     if "pointing_game" in metrics:  # then there are boxes: _check_names has asked for them

@@ -169,6 +169,7 @@ def probe(
     """
     if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0):
         raise ValueError(f"tokens must be a whole number of at least 0; got {tokens!r}")
+    # Two functions with the layer between them.
     if split is not None:
         if model is not None or layer is not None:
             raise TypeError("pass a model and a layer, or split=(features, head), not both")
@@ -177,6 +178,7 @@ def probe(
                 raise TypeError(f"{name}= is for a model, not for split=")
         features, head = split
         return Probe((as_pytree(features), as_pytree(head)), Split(tokens))
+    # Check the model, the layer and the options of the call.
     if model is None or layer is None:
         raise TypeError("a probe takes a model and the path of a layer, or split=(features, head)")
     if isinstance(model, type) and issubclass(model, nnx.Module | linen.Module):
@@ -187,6 +189,7 @@ def probe(
     tokens = getattr(model, "leading_tokens", None) if tokens is None else tokens
     options = tuple(sorted((call or {}).items()))
     _check_static(model, options)
+    # The probe of each kind of model.
     if isinstance(model, nnx.Module):
         if variables is not None:
             raise TypeError("variables= is for a Linen module or a function, not for an NNX module")

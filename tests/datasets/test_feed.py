@@ -206,7 +206,7 @@ def test_a_batch_that_does_not_exist():
 
 @pytest.mark.parametrize("name", ["batch", "workers", "ahead"])
 def test_mistakes_are_told_at_once(name):
-    with pytest.raises(ValueError, match=f"{name} must be 1 at least; got 0"):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
         run(datasets.open(Watched()), **{name: 0}, **({} if name != "batch" else {"indices": [0]}))
 
 

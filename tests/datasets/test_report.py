@@ -257,7 +257,7 @@ def test_several_targets(tmp_path, root, paths):
 def test_arguments_that_are_wrong(tmp_path, stores, root, paths):
     out = tmp_path / "a.html"
     for wrong, words in (
-        ({"stores": []}, "a store at least"),
+        ({"stores": []}, "at least one store"),
         ({"limit": 0}, "1 or more; got 0"),
         ({"budget": 0}, "more than 0; got 0"),
         ({"pictures": tmp_path / "nowhere"}, "no folder .*nowhere"),

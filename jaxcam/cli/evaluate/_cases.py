@@ -57,6 +57,7 @@ def plan(
         ValueError: a file that is not what it should be or lacks a picture, two ways to choose the class.
         OSError: a file that cannot be read.
     """
+    # Check that there is one way to choose the class.
     if target is not None and target.strip().casefold() == "label":  # the word of `jaxcam run`
         target, target_from = None, target_from or "label"
     if target is not None and target_from is not None:
@@ -67,6 +68,7 @@ def plan(
         target, target_from = "top-1", None
     if target_from == "boxes" and boxes is None:
         raise ValueError("--target-from boxes needs the file: pass --boxes")
+    # Read the boxes, which may name the classes too.
     objects = None if boxes is None else lookup(read_boxes(boxes), pictures, boxes)
     labelled = objects is not None and all(
         group[0] is not None for each in objects.values() for group in each
@@ -79,6 +81,7 @@ def plan(
         raise ValueError(
             f"{boxes} has objects of several classes in one picture: only --target-from boxes fits"
         )
+    # Read the classes that stand in a file of their own.
     own = None
     if target_from not in (None, "name", "boxes"):
         own = lookup(read_targets(Path(target_from)), pictures, Path(target_from))

@@ -30,6 +30,7 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence[Line]]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # Find what there is to draw, and the size of the figure in inches.
     metrics = [
         metric for metric in TABLE if any(metric in line.means for each in lines.values() for line in each)
     ]
@@ -43,6 +44,7 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence[Line]]) -> None:
         "text.color": INK,
         "axes.edgecolor": RULE,
     }
+    # Draw the models one below the other.
     with rc_context(style):
         figure = Figure(figsize=(width, sum(heights)), dpi=150, facecolor="white")
         FigureCanvasAgg(figure)
@@ -131,13 +133,15 @@ def _label(
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # now, and whatever is drawn from here on
     renderer = figure.canvas.get_renderer()  # pyright: ignore[reportAttributeAccessIssue]  (Agg's has one)
     inner, point = axes.get_window_extent(renderer), figure.dpi / 72
+    # Points in the same place share a label.
     spots: list[tuple[np.ndarray, list[str], str]] = []
     for where, name, colour in zip(axes.transData.transform(points), names, colours, strict=True):
         same = next((each for each in spots if np.hypot(*(each[0] - where)) < 2.5 * point), None)
-        if same:  # dots on top of each other share a label
+        if same:
             same[1].append(name)
         else:
             spots.append((where, [name], colour))
+    # Try positions around each point, the nearest first.
     taken = [(x - 4 * point, y - 4 * point, x + 4 * point, y + 4 * point) for (x, y), *_ in spots]
     angles = np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 20, 160, 340, 200, 70, 110, 250, 290])
     for (x, y), together, colour in spots:

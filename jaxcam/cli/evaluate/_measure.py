@@ -103,6 +103,7 @@ def measure(
             numbers = [order[picture.found] for picture, _ in group]
             batch = _batch(subject, group, numbers, protocol.batch, most)
             done = len(group) / (len(subject.methods) + protocol.floors)
+            # Measure the maps of each method.
             for name, (method, options) in subject.methods.items():
                 if name not in programs:
                     programs[name] = _compiled(subject.probe, batch, method, options)
@@ -113,6 +114,7 @@ def measure(
                 rows = _rows(subject, protocol, batch, name, maps, failed, spent, **made)
                 tell(f"{subject.name} {name}", advance=done)
                 yield rows
+            # Measure the baseline maps.
             if protocol.floors:
                 known = _floors(jax.random.key(protocol.seed), batch.numbers, batch.images.shape[1:3])
                 for name, maps in zip(FLOORS, known, strict=True):
@@ -134,6 +136,7 @@ class _Batch(NamedTuple):
 def _batch(
     subject: Subject, group: list[tuple[Picture, Case]], numbers: list[int], size: int, most: int
 ) -> _Batch:
+    # Run the model once for the outputs, and choose the classes.
     full = group + group[-1:] * (size - len(group))
     images = jnp.asarray(np.stack([picture.image for picture, _ in full]))
     outputs = np.asarray(_forward(subject.probe, images), np.float32)

@@ -117,6 +117,7 @@ def _part(titles: Sequence[str], columns: Sequence[Sequence[Text]], lines: Seque
 def _write(
     job: Job, rows: Sequence[Mapping], lines: Sequence[Line], failures: Sequence[Failure], seconds: float
 ) -> None:
+    # Write each map's values.
     measured = [metric for metric in TABLE if any(metric in row for row in rows)]
     facts = (
         "model",
@@ -130,6 +131,7 @@ def _write(
         "note",
     )
     _csv(job.out / "pictures.csv", [*facts, *measured], rows)
+    # Write the means as a table.
     flat = [
         line._asdict() | line.means | {f"{name}_error": value for name, value in line.errors.items()}
         for line in lines
@@ -140,6 +142,7 @@ def _write(
         ["model", "method", "maps", "blank", "forwards", "milliseconds", *columns],
         flat,
     )
+    # Write the means and the settings as JSON.
     content = {
         "run": {**job.run, "seconds": round(seconds, 3)},
         "models": [

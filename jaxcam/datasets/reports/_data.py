@@ -91,6 +91,7 @@ def scan(store: Store, *, keep: Collection[int], edge: int) -> Scan:
         edge: longest side of the maps that are kept and of the mean maps.
     """
     check_written(store)
+    # Read the columns of numbers whole.
     columns = {"status": store.read("status")}
     for name in ("target", "score", "probability"):
         columns[name] = _two(store.read(name))
@@ -105,6 +106,7 @@ def scan(store: Store, *, keep: Collection[int], edge: int) -> Scan:
     reasons = store.read("error").tolist() if "error" in store.arrays else []
     for row in np.flatnonzero(columns["status"] == FAILED).tolist():
         found.errors[row] = (reasons[row] if reasons else "") or "failed, no reason given"
+    # Read the maps a chunk at a time.
     keep, raw = frozenset(keep), store.attributes.get("stored") == "raw"
     step = store.chunk("maps")
     for start in range(0, store.records, step):

@@ -72,6 +72,7 @@ def report(
             the budget holds, or no such folder of pictures.
         OSError: a store that cannot be read, or a file that cannot be written.
     """
+    # Check the arguments.
     places = [stores] if isinstance(stores, (str, Path)) else list(stores)
     if not places:
         raise ValueError("a report needs at least one store")
@@ -81,6 +82,7 @@ def report(
         raise ValueError(f"budget must be a number of MB above 0; got {budget}")
     if pictures is not None and not Path(pictures).is_dir():
         raise ValueError(f"pictures: no folder {str(pictures)!r}")
+    # Open the stores, match their records by path and choose those to show.
     opened = [open_foreign(each) for each in places]
     paths, table = match(opened)
     if not paths:
@@ -88,6 +90,7 @@ def report(
     records = len(paths)
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(limit, len(paths))).round().astype(int))
     table, paths = table[:, chosen], [paths[each] for each in chosen]
+    # Read what the page shows of all records.
     room = int(budget * 1e6)
     edge = _edge(opened, len(paths), room)
     scans = [
@@ -103,6 +106,7 @@ def report(
         "block": BLOCK,
         "colours": {name: base64(_colours(name)) for name in COLOURS},
     }
+    # Write the page, the pictures last.
     with whole(out) as file:
         blocks = Blocks(scans, table, [Pictures(each, root=root) for each in opened])
         _write(file, about, blocks, room)

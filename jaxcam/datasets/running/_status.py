@@ -47,6 +47,7 @@ def status(out: str | os.PathLike, *, verify: bool = False) -> Status:
     Raises ValueError where there is no store, and, without `verify`, where a chunk of `status` is damaged.
     """
     store = open_store(os.fspath(out))
+    # Count the records, without those of chunks that cannot be read.
     damaged = list(read_whole(store, sorted(store.done()))) if verify else []
     unread = {each.batch for each in damaged if each.array == STATUS}
     found = np.concatenate(
@@ -60,6 +61,7 @@ def status(out: str | os.PathLike, *, verify: bool = False) -> Status:
         else [store.read(STATUS)]
     )
     done, failed = int(np.sum(found == DONE)), int(np.sum(found == FAILED))
+    # Find out which processes are alive, and how fast they are.
     alive = living(store.kv)
     logs = {process: read_log(store.kv, process) for process in _processes(store.kv)}
     rates = {

@@ -72,7 +72,7 @@ def as_label(value: Any) -> int | None:
 
 
 def as_boxes(value: object) -> Boxes:
-    """Rows of x0, y0, x1, y1, or one such row; None is no box.
+    """Rows of x0, y0, x1, y1, or one such row; None means that there is no box.
 
     Raises ValueError for what is not four numbers, and for a box without area.
     """
