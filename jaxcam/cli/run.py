@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .._errors import listed
+from ..datasets.store._columns import MAPS_DTYPES, STORED
 from ..metrics._registry import NEED_NOTHING
 from . import _options as options
 from ._once import Once
@@ -60,7 +61,7 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     "--stored",
     default="image",
     show_default=True,
-    type=click.Choice(["image", "layer", "raw"]),
+    type=click.Choice(STORED),
     help="What to store: maps for display, at the size of the model's input (image) or of the layer; or raw signed "
     "maps, at the layer's size.",
 )
@@ -68,7 +69,7 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     "--maps-dtype",
     default="float16",
     show_default=True,
-    type=click.Choice(["float16", "float32"]),
+    type=click.Choice(MAPS_DTYPES),
     help="Floating point type of the stored maps.",
 )
 @click.option("--logits", is_flag=True, help="Keep the model's whole output, not only the best five classes.")

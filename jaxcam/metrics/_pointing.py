@@ -9,8 +9,7 @@ from jaxtyping import Array, Float
 from .._dtypes import ArrayLike
 from ._boxes import Boxes, pack
 from ._inputs import check_maps
-
-TOLERANCE = 15  # pixels, as published for pictures of 224
+from ._registry import TOLERANCE
 
 
 def pointing_game(maps: ArrayLike, boxes: Boxes, *, tolerance: float | int = TOLERANCE) -> Float[Array, "B"]:

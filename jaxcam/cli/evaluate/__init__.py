@@ -3,6 +3,7 @@
 import click
 
 from ...files._fields import PATHS, TARGETS, or_else
+from ...metrics._registry import STEPS
 from .. import _options as options
 from .._once import Once
 from .._options import FOLDER_OR_FILE, end, take, told
@@ -51,7 +52,7 @@ from .._options import FOLDER_OR_FILE, end, take, told
 @options.batch
 @click.option(
     "--steps",
-    default=224,
+    default=STEPS,
     show_default=True,
     type=click.IntRange(min=1),
     help="Number of insertion and deletion steps.",

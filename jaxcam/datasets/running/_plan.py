@@ -17,10 +17,7 @@ from ..._targets import Top
 from ...files._labels import top_of
 from ...metrics._registry import NEED_NOTHING
 from ...probes._probe import Probe
-from ..store._columns import Column, columns
-
-STORED = ("image", "layer", "raw")
-MAPS_DTYPES = ("float16", "float32")
+from ..store._columns import MAPS_DTYPES, STORED, Column, columns
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,8 @@ class Column(NamedTuple):
     fill: float | int | str = 0
 
 
+STORED = ("image", "layer", "raw")  # which maps are kept
+MAPS_DTYPES = ("float16", "float32")
 STATUS = "status"
 LEFT, DONE, FAILED = 0, 1, 2  # its values
 SHOWN = 5  # most likely classes that are kept
@@ -57,7 +59,7 @@ def columns(
 
     Args:
         height, width: of a stored map.
-        maps_dtype: "float16" or "float32".
+        maps_dtype: one of `MAPS_DTYPES`.
         targets: how many each record has; one has no axis.
         classes: of the model.
         logits: keep the whole output, not only the most likely classes.

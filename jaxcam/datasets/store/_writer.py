@@ -27,6 +27,8 @@ class Writer:
     """Writes to a store that is open, which must be one that `create` made."""
 
     def __init__(self, store: Store):
+        if STATUS not in store.layout:
+            raise ValueError(f"{store.location!r} was not made by `jaxcam run`")
         self.store = store
         numbers = [name for name in store.names if store.dtype(name) != "string"]
         self._arrays = {name: store.array(name) for name in numbers}
