@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .._errors import listed
+from ..datasets.store._columns import MAPS_DTYPES, STORED
 from ..metrics._registry import NEED_NOTHING
 from . import _options as options
 from ._once import Once
@@ -61,10 +62,10 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
     "--stored",
     default="image",
     show_default=True,
-    type=click.Choice(["image", "layer", "raw"]),
+    type=click.Choice(STORED),
     help="Maps for display at the size of the model's input or the layer, or raw signed ones at the layer's.",
 )
-@click.option("--maps-dtype", default="float16", show_default=True, type=click.Choice(["float16", "float32"]))
+@click.option("--maps-dtype", default="float16", show_default=True, type=click.Choice(MAPS_DTYPES))
 @click.option("--logits", is_flag=True, help="Keep the model's whole output, not only the best five classes.")
 @click.option(
     "--metric",

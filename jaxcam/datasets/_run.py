@@ -34,6 +34,7 @@ from .store._leftovers import belongs, sweep
 from .store._resume import open_or_create
 from .store._store import Store
 from .store._verify import find
+from .store._writer import Writer
 
 
 def run(
@@ -132,10 +133,11 @@ def run(
     more["classes"] = None if names is None else list(names.names)
     attributes = describe(plan, probe, source, preprocess, batch=batch, crop=crop, more=more)
     labels.check(source)
-    store = open_or_create(str(out), columns, attributes, batch=batch, wait=process > 0)
+    writer = open_or_create(str(out), columns, attributes, batch=batch, wait=process > 0)
+    store = writer.store
     with pulse(store.kv, store.location, process, processes):
         mine = range(process, store.batches, processes)
-        remarks = notes(store.attributes, attributes) + _left_out(source) + _mend(store, mine)
+        remarks = notes(store.attributes, attributes) + _left_out(source) + _mend(writer, mine)
         done = store.done()
         left = [number for number in mine if number not in done]
         remarks += check_unchanged(store, source, [number for number in mine if number in done])
@@ -161,10 +163,10 @@ def run(
                 workers=workers or max(2, os.cpu_count() or 2),
                 ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
             )
-            loop = Loop(store, columns, program, labels, report=meter.written, clock=clock, strict=strict)
+            loop = Loop(writer, columns, program, labels, report=meter.written, clock=clock, strict=strict)
             loop.run(batches, stop)
             if not meter.left:
-                store.check_complete(mine)
+                writer.check_complete(mine)
 
         with listening() as stop, warnings.catch_warnings(), within_memory(batch):
             warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in pictures that can be read
@@ -183,12 +185,12 @@ def run(
     return summary
 
 
-def _mend(store: Store, mine: range) -> list[str]:
+def _mend(writer: Writer, mine: range) -> list[str]:
     """Batches with a damaged or missing chunk are no longer done; says which."""
-    done = store.done()
-    damaged = find(store, [number for number in mine if number in done])
+    done = writer.store.done()
+    damaged = find(writer.store, [number for number in mine if number in done])
     for number in {each.batch for each in damaged}:
-        store.forget(number)
+        writer.forget(number)
     return [f"{each}: the batch is made again" for each in damaged]
 
 

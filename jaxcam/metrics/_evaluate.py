@@ -12,9 +12,9 @@ from ._confidence import measure
 from ._drop import drops
 from ._imputation import ITERATIONS
 from ._inputs import check, check_count
-from ._insertion import STEPS, deletions, insertions
-from ._pointing import TOLERANCE, energy_pointing_game, pointing_game
-from ._registry import METRICS, NEED_NOTHING, TABLE
+from ._insertion import deletions, insertions
+from ._pointing import energy_pointing_game, pointing_game
+from ._registry import METRICS, NEED_NOTHING, STEPS, TABLE, TOLERANCE
 from ._road import NOISE, PERCENTILES, road_options, roads
 
 

@@ -10,8 +10,7 @@ from .._masks import blur
 from ..probes._probe import Probe
 from ._confidence import confidence, measure, over
 from ._inputs import check_count
-
-STEPS = 224
+from ._registry import STEPS
 
 
 def insertion(

@@ -10,8 +10,7 @@ from jaxtyping import Array, Float
 
 from ._boxes import pack
 from ._inputs import check_maps
-
-TOLERANCE = 15  # pixels, as published for pictures of 224
+from ._registry import TOLERANCE
 
 
 def pointing_game(maps: Any, boxes: Any, *, tolerance: float | int = TOLERANCE) -> Float[Array, "B"]:

@@ -5,6 +5,9 @@ It loads no JAX, so that the command line can name the metrics in its help.
 
 from typing import Literal, NamedTuple
 
+STEPS = 224  # of insertion and deletion, by default
+TOLERANCE = 15  # of the pointing game, by default: the published pixels, for pictures of 224
+
 Need = Literal["key", "boxes", "method"]
 Work = Literal["drop", "insertion", "deletion", "road", "again"]
 

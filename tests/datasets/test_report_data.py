@@ -10,7 +10,7 @@ from jaxcam.datasets.reports._data import histogram, mean, scan
 from jaxcam.datasets.reports._maps import agreement, entropy, fit, shrink
 from jaxcam.datasets.reports._rows import match, names
 from jaxcam.datasets.store._columns import DONE, FAILED
-from jaxcam.datasets.store._reader import Reader
+from jaxcam.datasets.store._foreign import open_foreign
 
 
 @pytest.fixture
@@ -22,7 +22,9 @@ def small(tmp_path):
         logits = np.random.default_rng(1).normal(size=(count, 4))
         paths = [f"{i}.png" for i in range(count)] if paths is None else paths
         about = {"method": method, **given.pop("about", {})}
-        return Reader(write_store(tmp_path / name, maps, paths, logits=logits, about=about, batch=4, **given))
+        return open_foreign(
+            write_store(tmp_path / name, maps, paths, logits=logits, about=about, batch=4, **given)
+        )
 
     return make
 
@@ -143,32 +145,32 @@ def test_text_is_what_zarr_reads(tmp_path):
     where = make_store(
         tmp_path / "maps.zarr", tmp_path / "pictures", paths, method="gradcam", seed=0, batch=3
     )
-    store = Reader(where)
+    store = open_foreign(where)
     assert store.paths == paths == zarr.open_group(where, mode="r")["path"][:].tolist()
-    assert store.text("error") == [""] * 7
-    assert (len(store), store.batch) == (7, 3)
+    assert store["error"].tolist() == [""] * 7
+    assert (store.records, store.batch) == (7, 3)
     for chunk in (where / "path" / "c").iterdir():
         if chunk.name == "1":
             chunk.unlink()  # not written yet
-    assert Reader(where).paths == [*paths[:3], "", "", "", paths[6]]
-    assert Reader(where.as_uri()).about["method"] == "gradcam"
+    assert open_foreign(where).paths == [*paths[:3], "", "", "", paths[6]]
+    assert open_foreign(where.as_uri()).attributes["method"] == "gradcam"
 
 
 def test_what_is_no_store(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no store of maps at .*nothing\.zarr"):
-        Reader(tmp_path / "nothing.zarr")
+        open_foreign(tmp_path / "nothing.zarr")
     group = zarr.open_group(tmp_path / "other.zarr", mode="w", zarr_format=3)
     with pytest.raises(ValueError, match="attributes do not name jaxcam"):
-        Reader(tmp_path / "other.zarr")
+        open_foreign(tmp_path / "other.zarr")
     group.attrs["jaxcam"] = {}
     group.create_array("map", shape=(2, 3, 3), dtype="float32")
     with pytest.raises(ValueError, match="no array 'maps'; did you mean 'map'"):
-        Reader(tmp_path / "other.zarr")
+        open_foreign(tmp_path / "other.zarr")
 
 
 def test_text_that_is_packed_otherwise(tmp_path, small):
     store = small(random_maps(2, 2, 2))
     zarr.open_group(store.location, mode="a").create_array("packed", shape=(2,), chunks=(2,), dtype=str)
     with pytest.raises(ValueError, match=r"'packed' .* no array of plain strings: \['vlen-utf8', 'zstd'\]"):
-        Reader(store.location).text("packed")
+        open_foreign(store.location).read("packed")
     assert FAILED == 2

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxcam.datasets import report
 from jaxcam.datasets.reports._pictures import Pictures
-from jaxcam.datasets.store._reader import Reader
+from jaxcam.datasets.store._foreign import open_foreign
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def made(tmp_path_factory):
 
 def opened(made, tmp_path, path, **source):
     """The store with `path` as its first record's."""
-    paths = [path, *Reader(made / "store.zarr").paths[1:]]
+    paths = [path, *open_foreign(made / "store.zarr").paths[1:]]
     given = (
         {"about": {"source": {"kind": "folder", "location": str(made / "pictures")} | source}}
         if source
@@ -35,7 +35,7 @@ def opened(made, tmp_path, path, **source):
     make_store(
         tmp_path / "crafted.zarr", made / "pictures", paths, method="gradcam", seed=1, **given, **digests
     )
-    return Reader(tmp_path / "crafted.zarr")
+    return open_foreign(tmp_path / "crafted.zarr")
 
 
 @pytest.mark.parametrize("kind", ["folder", "manifest"])
@@ -125,4 +125,4 @@ def test_own_mistakes_do_not_read_as_damage(made, tmp_path, monkeypatch):
 
 def test_whole_stores_are_read(made, tmp_path):
     assert report(made / "store.zarr", tmp_path / "report.html").pictures == 6
-    assert np.all(Reader(made / "store.zarr").read("status") == 1)
+    assert np.all(open_foreign(made / "store.zarr").read("status") == 1)

@@ -17,7 +17,7 @@ from jaxcam import datasets
 from jaxcam.datasets.store._errors import cannot_write
 from jaxcam.datasets.store._leftovers import belongs, sweep
 from jaxcam.datasets.store._resume import open_or_create
-from jaxcam.datasets.store._store import Store
+from jaxcam.datasets.store._writer import Writer
 
 COUNT = 40  # records, two a batch: more batches than a run has in flight
 
@@ -173,7 +173,7 @@ def test_files_half_written_are_swept_where_they_are_to_be_written_again(tmp_pat
 
 
 def test_a_full_disk_is_told_and_what_is_written_stays_valid(tmp_path, monkeypatch, undisturbed):
-    write, wrote = Store._write, []
+    write, wrote = Writer._write, []
 
     def full(self, name, number, rows):
         if number >= 3:
@@ -182,7 +182,7 @@ def test_a_full_disk_is_told_and_what_is_written_stays_valid(tmp_path, monkeypat
         return write(self, name, number, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_write", full)
+        patch.setattr(Writer, "_write", full)
         with pytest.raises(OSError, match="No space left on device: what is written stays valid") as caught:
             run(Trap(), tmp_path / "a")
     assert caught.value.errno == errno.ENOSPC

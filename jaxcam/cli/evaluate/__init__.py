@@ -3,6 +3,7 @@
 import click
 
 from ...files._fields import PATHS, TARGETS, or_else
+from ...metrics._registry import STEPS
 from .. import _options as options
 from .._once import Once
 from .._options import FOLDER_OR_FILE, end, told
@@ -52,7 +53,7 @@ from .._options import FOLDER_OR_FILE, end, told
 @options.labels
 @options.batch
 @click.option(
-    "--steps", default=224, show_default=True, type=click.IntRange(min=1), help="Of insertion and deletion."
+    "--steps", default=STEPS, show_default=True, type=click.IntRange(min=1), help="Of insertion and deletion."
 )
 @options.fit(None, "squeeze with --boxes, otherwise crop")
 @click.option(

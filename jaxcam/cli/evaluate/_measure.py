@@ -20,8 +20,7 @@ from ...files._labels import Labels
 from ...files._pictures import Failure, Found, Picture, in_groups, read, read_ahead, readable
 from ...metrics import evaluate, floors
 from ...metrics._floors import FLOORS
-from ...metrics._pointing import TOLERANCE
-from ...metrics._registry import TABLE
+from ...metrics._registry import TABLE, TOLERANCE
 from ...models._preprocess import Preprocess
 from ...probes._blank import Blank
 from ...probes._probe import Probe

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..._display import display
-from ..store._columns import DONE, FAILED
-from ..store._reader import Reader
+from ..store._columns import DONE, FAILED, KINDS
+from ..store._store import Store
+from ..store._verify import check_written
 from ._maps import bytes8, entropy, shrink
 
 CLASSES = 120  # mean maps of single classes: those of the most frequent
 BINS = 30
-KNOWN = {"maps", "target", "score", "probability", "predicted", "top_class", "top_logit", "logits", "status"}
-KNOWN |= {"path", "digest", "error", "label"}
 
 
 @dataclass(kw_only=True)
@@ -29,7 +28,7 @@ class Scan:
         sums, counts: over all maps of a class, by class: float (h, w), and how many.
     """
 
-    store: Reader
+    store: Store
     columns: dict[str, np.ndarray]
     errors: dict[int, str] = field(default_factory=dict)
     maps: dict[int, np.ndarray] = field(default_factory=dict)
@@ -84,35 +83,36 @@ class Scan:
         }
 
 
-def scan(store: Reader, *, keep: Collection[int], edge: int) -> Scan:
+def scan(store: Store, *, keep: Collection[int], edge: int) -> Scan:
     """Reads a store in one pass, a few chunks in memory at a time.
 
     Args:
         keep: rows whose maps are kept.
         edge: longest side of the maps that are kept and of the mean maps.
     """
-    store.check_written()
+    check_written(store)
     columns = {"status": store.read("status")}
     for name in ("target", "score", "probability"):
         columns[name] = _two(store.read(name))
     columns |= {name: store.read(name) for name in ("predicted", "label") if name in store.arrays}
     columns["entropy"] = np.full(columns["target"].shape, np.nan, np.float32)
     for name in store.arrays:
-        if name not in KNOWN and store.dtype(name).startswith("float"):
+        if name not in KINDS and store.dtype(name).startswith("float"):
             array = store.read(name)
-            if array.shape in ((len(store),), columns["target"].shape):
+            if array.shape in ((store.records,), columns["target"].shape):
                 columns[name] = _two(array).astype(np.float32)
     found = Scan(store=store, columns=columns)
-    reasons = store.text("error") if "error" in store.arrays else []
+    reasons = store.read("error").tolist() if "error" in store.arrays else []
     for row in np.flatnonzero(columns["status"] == FAILED).tolist():
         found.errors[row] = (reasons[row] if reasons else "") or "failed, no reason given"
-    keep, raw = frozenset(keep), store.about.get("stored") == "raw"
-    for start in range(0, len(store), store.batch):
-        rows = slice(start, min(start + store.batch, len(store)))
+    keep, raw = frozenset(keep), store.attributes.get("stored") == "raw"
+    step = store.chunk("maps")
+    for start in range(0, store.records, step):
+        rows = slice(start, start + step)
         done = np.flatnonzero(columns["status"][rows] == DONE)
         if not len(done):
             continue
-        small = shrink(_shown(store.read("maps", rows)[done], raw), edge)
+        small = shrink(_shown(store.read("maps", start, start + step)[done], raw), edge)
         columns["entropy"][start + done] = entropy(small)
         for row, maps in zip((start + done).tolist(), small, strict=True):
             if row in keep:

@@ -14,7 +14,7 @@ from ...models import preprocess
 from ...models._preprocess import IMAGENET, Preprocess
 from ..sources._open import open as open_source
 from ..sources._record import Unreadable
-from ..store._reader import Reader
+from ..store._store import Store
 
 EDGE = 384  # sides of a picture in pixels, at most
 _LARGEST = 10_000  # sides in pixels that a store may say of a model's input
@@ -34,9 +34,9 @@ class Pictures:
         root: folder that the paths of the store are relative to, instead of its source's.
     """
 
-    def __init__(self, store: Reader, *, root: Path | None = None):
-        self._paths, self._preprocess = store.paths, _preprocess(store.about)
-        self._crop = store.about.get("fit", "crop") == "crop"
+    def __init__(self, store: Store, *, root: Path | None = None):
+        self._paths, self._preprocess = store.paths, _preprocess(store.attributes)
+        self._crop = store.attributes.get("fit", "crop") == "crop"
         self._digests = store.read("digest") if "digest" in store.arrays else None
         self._find = _finder(store, root)
 
@@ -68,9 +68,9 @@ class Pictures:
         return any(known) and known != digest
 
 
-def _finder(store: Reader, root: Path | None) -> Callable[[int], tuple[Any, bytes]]:
+def _finder(store: Store, root: Path | None) -> Callable[[int], tuple[Any, bytes]]:
     """row -> picture and digest; raises Unreadable."""
-    source = store.about.get("source") or {}
+    source = store.attributes.get("source") or {}
     kind, location = source.get("kind"), Path(str(source.get("location", "")))
     if root is not None:  # in one that the user names, also flat, under the files' own names
         return lambda row: _read([store.paths[row], Path(store.paths[row]).name], root)

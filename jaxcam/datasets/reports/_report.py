@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib import colormaps
 
 from ...files._whole import whole
-from ..store._reader import Reader
+from ..store._foreign import open_foreign
+from ..store._store import Store
 from ._budget import BLOCK, Blocks, base64
 from ._data import Scan, scan
 from ._pictures import Pictures
@@ -80,7 +81,7 @@ def report(
         raise ValueError(f"budget is in MB, more than 0; got {budget}")
     if pictures is not None and not Path(pictures).is_dir():
         raise ValueError(f"pictures: no folder {str(pictures)!r}")
-    opened = [Reader(each) for each in places]
+    opened = [open_foreign(each) for each in places]
     paths, table = match(opened)
     if not paths:
         raise ValueError(f"{places[0]} holds no records yet")
@@ -140,7 +141,7 @@ def _script(name: str, value: Any) -> bytes:
     return f'<script type="application/json" id="{name}">{text}</script>\n'.encode()
 
 
-def _edge(stores: Sequence[Reader], records: int, room: int) -> int:
+def _edge(stores: Sequence[Store], records: int, room: int) -> int:
     """Longest side of the maps: the largest of `EDGES` that takes half of the room at most, or the smallest."""
     targets = sum(store.array("maps").shape[1] if store.array("maps").ndim == 4 else 1 for store in stores)
     fits = (edge for edge in EDGES if records * targets * edge**2 * 4 / 3 <= room / 2)
@@ -148,13 +149,13 @@ def _edge(stores: Sequence[Reader], records: int, room: int) -> int:
 
 
 def _title(scans: Sequence[Scan]) -> str:
-    models = dict.fromkeys(str(scan.store.about.get("model") or "a model") for scan in scans)
+    models = dict.fromkeys(str(scan.store.attributes.get("model") or "a model") for scan in scans)
     return (
         f"{', '.join(names(scans))} on {', '.join(models)}" if len(models) == 1 else ", ".join(names(scans))
     )
 
 
-def _aspect(store: Reader) -> float:
+def _aspect(store: Store) -> float:
     """Width over height of what a map covers: the picture's part that the model saw."""
     height, width = store.array("maps").shape[-2:]
     return width / height

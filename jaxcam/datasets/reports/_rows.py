@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..store._columns import DONE
-from ..store._reader import Reader
+from ..store._store import Store
 from ._budget import base64
 from ._data import Scan
 from ._maps import agreement
@@ -17,7 +17,7 @@ ABSENT = 3  # the status of a record that a store does not have
 FAILURES = 500  # in the page's table; it says how many there are
 
 
-def match(stores: Sequence[Reader]) -> tuple[list[str], np.ndarray]:
+def match(stores: Sequence[Store]) -> tuple[list[str], np.ndarray]:
     """Records by path, in the order of the first store: paths, and (stores, records) rows, -1 for none.
 
     A path that a store holds twice is two records: the first matches the first of the other stores. Records
@@ -62,7 +62,7 @@ def rows(scans: Sequence[Scan], table: np.ndarray, paths: Sequence[str]) -> dict
 
 def names(scans: Sequence[Scan]) -> list[str]:
     """What tells the stores apart, in the fewest words: methods, then with models and layers, then files."""
-    abouts = [scan.store.about for scan in scans]
+    abouts = [scan.store.attributes for scan in scans]
     for keys in (("method",), ("method", "model"), ("method", "model", "layer")):
         found = [" ".join(str(about.get(key) or "?") for key in keys) for about in abouts]
         if len(set(found)) == len(found):
@@ -78,7 +78,7 @@ def _store(scan: Scan, at: np.ndarray, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "location": scan.store.location,
-        "about": {key: value for key, value in scan.store.about.items() if key != "classes"},
+        "about": {key: value for key, value in scan.store.attributes.items() if key != "classes"},
         "map": means["size"],
         "figures": scan.figures(),
         "mean": means["all"] and base64(means["all"]),
@@ -134,7 +134,7 @@ def _labels(scans: Sequence[Scan], table: np.ndarray) -> list[int] | None:
 
 def _classes(scans: Sequence[Scan]) -> dict[int, str]:
     """Names by class. Raises ValueError where two stores name them differently."""
-    lists = [each.store.about["classes"] for each in scans if each.store.about.get("classes")]
+    lists = [each.store.attributes["classes"] for each in scans if each.store.attributes.get("classes")]
     if any(each != lists[0] for each in lists):
         raise ValueError("the stores name their classes differently: they cannot stand side by side")
     return dict(enumerate(lists[0])) if lists else {}

@@ -21,7 +21,7 @@ def check_unchanged(store: Store, source: Source, batches: Iterable[int]) -> lis
 
     Raises ValueError for a record that is another one now; it is named.
     """
-    rows = [row for number in batches for row in _rows(store, number)]
+    rows = [row for number in batches for row in store.rows(number)]
     most = FILES if "digest" in vars(type(source)) else OBJECTS
     touched = _touched(store, source, rows)
     looked_at = spread(touched, most)
@@ -39,10 +39,6 @@ def check_unchanged(store: Store, source: Source, batches: Iterable[int]) -> lis
             "compared, and are the same"
         ]
     return []
-
-
-def _rows(store: Store, number: int) -> range:
-    return range(number * store.batch, min((number + 1) * store.batch, store.records))
 
 
 def _touched(store: Store, source: Source, rows: Sequence[int]) -> list[int]:

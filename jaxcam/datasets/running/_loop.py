@@ -17,7 +17,7 @@ import numpy as np
 from ...files._pictures import in_groups
 from ..sources._record import Record
 from ..store._columns import FAILED, STATUS, Column
-from ..store._store import Store
+from ..store._writer import Writer
 from ._clock import Clock
 from ._feed import Batch, Failed
 from ._labelling import Labels
@@ -53,7 +53,7 @@ class Loop:
 
     def __init__(
         self,
-        store: Store,
+        store: Writer,
         columns: Sequence[Column],
         program: Program,
         labels: Labels,

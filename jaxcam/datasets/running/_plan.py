@@ -14,10 +14,7 @@ from ..._request import check_options
 from ..._targets import Top, check_classes
 from ...metrics._registry import NEED_NOTHING
 from ...probes._probe import Probe
-from ..store._columns import Column, columns
-
-STORED = ("image", "layer", "raw")
-MAPS_DTYPES = ("float16", "float32")
+from ..store._columns import MAPS_DTYPES, STORED, Column, columns
 
 
 @dataclass(frozen=True, kw_only=True)

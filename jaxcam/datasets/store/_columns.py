@@ -19,9 +19,30 @@ class Column(NamedTuple):
     fill: Any = 0
 
 
+STORED = ("image", "layer", "raw")  # which maps are kept
+MAPS_DTYPES = ("float16", "float32")
 STATUS = "status"
 LEFT, DONE, FAILED = 0, 1, 2  # its values
 SHOWN = 5  # most likely classes that are kept
+
+# The arrays that a run may write, but for metrics: kinds of their types (numpy's letters, T for text) and their
+# numbers of axes.
+KINDS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "maps": ("fu", (3, 4)),
+    "target": ("iu", (1, 2)),
+    "score": ("f", (1, 2)),
+    "probability": ("f", (1, 2)),
+    "predicted": ("iu", (1,)),
+    "top_class": ("iu", (2,)),
+    "top_logit": ("f", (2,)),
+    "logits": ("f", (2,)),
+    "label": ("iu", (1,)),
+    "path": ("T", (1,)),
+    "digest": ("u", (2,)),
+    "error": ("T", (1,)),
+    "note": ("T", (1,)),
+    STATUS: ("iu", (1,)),
+}
 
 
 def columns(
@@ -38,7 +59,7 @@ def columns(
 
     Args:
         height, width: of a stored map.
-        maps_dtype: "float16" or "float32".
+        maps_dtype: one of `MAPS_DTYPES`.
         targets: how many each record has; one has no axis.
         classes: of the model.
         logits: keep the whole output, not only the most likely classes.

@@ -3,17 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol, runtime_checkable
-
-
-@runtime_checkable
-class Chunked(Protocol):
-    """A store, as far as its chunks are listed: the names of its arrays, and of which batches each has a chunk."""
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-
-    def written(self, name: str) -> set[int]: ...
+from typing import NamedTuple
 
 
 class Damage(NamedTuple):
@@ -51,14 +41,6 @@ def reason(error: ValueError) -> str:
     if "os_error_code" in str(error):
         raise error
     return "missing" if "NOT_FOUND" in str(error) else "damaged"
-
-
-def missing(store: Chunked, numbers: Iterable[int]) -> Iterator[Damage]:
-    """Chunks of these batches, which are done, that are not there: by the names of files, without reading them."""
-    numbers = sorted(numbers)
-    for name in store.names:
-        there = store.written(name)
-        yield from (Damage(number, name, "missing") for number in numbers if number not in there)
 
 
 def spread(numbers: Iterable[int], most: int) -> list[int]:

@@ -47,18 +47,21 @@ def describes(text: bytes, about: Mapping[str, Any]) -> bool:
 
 
 def open_array(
-    kv: ts.KvStore, name: str, about: Mapping[str, Any], *, strict: bool = False
+    kv: ts.KvStore, name: str, about: Mapping[str, Any] | None, *, strict: bool = False
 ) -> ts.TensorStore:
-    """An array of numbers by the group's metadata; `strict`: a chunk that is not there is an error, no fill value."""
+    """An array of numbers by the group's metadata, or by its own; `strict`: to read a chunk that is not there is an
+    error, not its fill value."""
     spec = {
         "driver": "zarr3",
         "kvstore": (kv / f"{name}/").spec().to_json(),
-        "metadata": {key: value for key, value in about.items() if key != "attributes"},
-        "store_data_equal_to_fill_value": True,  # a file for every chunk: what is missing is not done
         "fill_missing_data_reads": not strict,
+        "store_data_equal_to_fill_value": True,  # a file for every chunk: what is missing is not done
         "context": {"cache_pool": {"total_bytes_limit": 0}},
     }
-    return ts.open(spec, open=True, assume_metadata=True).result()
+    if about is None:
+        return ts.open(spec, open=True).result()
+    metadata = {key: value for key, value in about.items() if key != "attributes"}
+    return ts.open({**spec, "metadata": metadata}, open=True, assume_metadata=True).result()
 
 
 def written(kv: ts.KvStore, name: str) -> set[int]:

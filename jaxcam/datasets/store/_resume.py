@@ -10,7 +10,8 @@ import tensorstore as ts
 from ._columns import Column
 from ._differences import differences
 from ._leftovers import sweep
-from ._store import GROUP, Store, create, keyvalues, open_store
+from ._store import GROUP, keyvalues, open_store
+from ._writer import Writer, create
 
 WAIT = 300.0  # seconds for which the other processes wait for the first to create the store
 
@@ -23,7 +24,7 @@ def open_or_create(
     batch: int,
     wait: bool,
     patience: float = WAIT,
-) -> Store:
+) -> Writer:
     """The store at `location`; where there is none it is made, or with `wait` waited for.
 
     Of several processes that come at once one makes it. All open what is there then, and compare.
@@ -44,8 +45,9 @@ def open_or_create(
         raise ValueError(
             f"{location!r} was made with other settings: {'; '.join(found)}. Pass the same, or another store"
         )
-    store.write_metadata()
-    return store
+    writer = Writer(store)
+    writer.write_metadata()
+    return writer
 
 
 def _is_there(kv: ts.KvStore) -> bool:

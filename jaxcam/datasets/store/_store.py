@@ -1,57 +1,73 @@
-"""The store: a zarr v3 group, written batch by batch, whose chunks of `status` say which batches are done.
+"""Reading a store: a zarr v3 group whose chunks of `status` say which batches are done, also while a run goes on.
 
 A batch of records is one chunk of every array. The chunk of `status` is written when all others are, so its presence
-is the record of what is done, and whatever kills a process leaves nothing to repair.
-
-The group's metadata is written first, and only where there is none: of two processes that create a store at once, one
-does. It holds the metadata of all arrays, from which every process that opens the store writes what is missing.
+is the record of what is done. The group holds the metadata of all arrays that the run writes; others may have added
+arrays of their own.
 """
 
-import errno
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
+from ..._errors import foreign, unknown
 from . import _strings
-from ._columns import STATUS, Column
+from ._columns import STATUS
 from ._damage import named
-from ._errors import cannot_write
-from ._layout import describe, describes, open_array, written
+from ._layout import open_array, written
 from ._location import folder_of
 
 GROUP = "zarr.json"
 
 
 class Store:
-    """A store that is open. Made by `create` and `open_store`.
+    """A store that is open to be read. Made by `open_store`; `Writer` writes to one.
 
     Attributes:
         location: its path or URL.
         attributes: how it was made, everything that is needed to make it again.
-        names: of its arrays.
+        group: the text of the group's metadata, as it was when the store was opened.
         kv: the files below it.
+        layout: the metadata of the arrays that the run writes, by name.
         records, batch: how many records there are, and how many make a batch, which is one chunk.
+
+    A chunk of more than `largest` bytes is not read.
     """
 
-    def __init__(self, location: str, kv: ts.KvStore, text: bytes):
+    def __init__(self, location: str, kv: ts.KvStore, text: bytes, *, largest: int | None = None):
         group = json.loads(text)
         self.location, self.attributes = location, group["attributes"]["jaxcam"]
-        self.kv, self._group = kv, text
-        self._layout = group["consolidated_metadata"]["metadata"]
-        self.names = tuple(self._layout)
-        self.records: int = self._layout[STATUS]["shape"][0]
-        self.batch: int = self._layout[STATUS]["chunk_grid"]["configuration"]["chunk_shape"][0]
-        numbers = {name: about for name, about in self._layout.items() if not self._is_text(name)}
-        self._arrays = {name: open_array(kv, name, about) for name, about in numbers.items()}
-        self._strict = {name: open_array(kv, name, about, strict=True) for name, about in numbers.items()}
+        self.kv, self.group, self._largest = kv, text, largest
+        self.layout: dict[str, dict[str, Any]] = listed(group)
+        self._open: dict[tuple[str, bool], ts.TensorStore] = {}
+        status = self.about(STATUS)
+        with self.damaged(STATUS):
+            self.records = int(status["shape"][0])
+            self.batch = int(status["chunk_grid"]["configuration"]["chunk_shape"][0])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arrays that the run writes, a chunk of each for every batch that is done."""
+        return tuple(self.layout)
+
+    @cached_property
+    def arrays(self) -> tuple[str, ...]:
+        """All arrays, those that others added too."""
+        return arrays_of(self.location, self.kv, self.layout)
 
     @property
     def batches(self) -> int:
         return -(-self.records // self.batch)
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Of each record: where its picture is in the source."""
+        return self.read("path").tolist()
 
     def done(self) -> set[int]:
         """The numbers of the batches that are complete."""
@@ -61,121 +77,86 @@ class Store:
         """The numbers of the batches of which an array has a chunk."""
         return written(self.kv, name)
 
-    def write(self, number: int, rows: Mapping[str, np.ndarray | Sequence[str]]) -> None:
-        """Writes a batch: for every array its rows, `batch` of them, or fewer at the data set's end.
-
-        Returns when all is written, `status` last.
-
-        Raises OSError where it cannot be written, or where the store is gone; what was written before stays valid.
-        """
-        with cannot_write(self.location):
-            writing = [self._write(name, number, rows[name]) for name in self.names if name != STATUS]
-            for each in writing:
-                each.result()
-            self.check_there()
-            self._write(STATUS, number, rows[STATUS]).result()
-
-    def check_there(self) -> None:
-        """Raises OSError where the store was removed, or another was put in its place, since it was opened."""
-        text = self.kv.read(GROUP).result().value
-        if text != self._group and _attributes(text) != self.attributes:  # others may add to the group
-            raise OSError(
-                errno.ENOENT, "the store was removed or replaced while the run was writing", self.location
-            )
-
-    def check_complete(self, numbers: Sequence[int]) -> None:
-        """Raises OSError where one of these batches, which were written, is not there."""
-        self.check_there()
-        if gone := sorted(set(numbers) - self.done()):
-            reason = f"{len(gone)} batches that were written are gone, {gone[0]} the first: run the same command again"
-            raise OSError(errno.ENOENT, reason, self.location)
-
-    def forget(self, number: int) -> None:
-        """A batch is no longer done."""
-        with cannot_write(self.location):
-            self.kv.write(f"{STATUS}/c/{number}", None).result()
-
-    def write_metadata(self) -> None:
-        """Writes the metadata of every array whose own is missing or cut short; all processes write the same."""
-        with cannot_write(self.location):
-            reading = {name: self.kv.read(f"{name}/{GROUP}") for name in self.names}
-            writing = [
-                self.kv.write(f"{name}/{GROUP}", json.dumps(self._layout[name]).encode())
-                for name, found in reading.items()
-                if not describes(found.result().value, self._layout[name])
-            ]
-            for each in writing:
-                each.result()
-
-    def reading(self, number: int, names: Iterable[str]) -> dict[str, ts.Future]:
-        """Begins to read chunks of a batch, which is done: a missing one is an error."""
-        start, stop = number * self.batch, min((number + 1) * self.batch, self.records)
-        return {
-            name: self.kv.read(f"{name}/c/{number}")
-            if self._is_text(name)
-            else self._strict[name][start:stop].read()
-            for name in names
-        }
-
-    def decoded(self, name: str, found: Any) -> np.ndarray | list[str]:
-        """What `reading` found. Raises ValueError for a chunk of text that is damaged or missing."""
-        if not self._is_text(name):
-            return found
-        if found.state != "value":
-            raise ValueError("NOT_FOUND")
-        return _strings.decode(found.value, self.batch, self._layout[name])
-
-    def _write(self, name: str, number: int, rows: Any) -> ts.Future:
-        if self._is_text(name):
-            chunk = _strings.encode(rows, self.batch, self._layout[name])
-            return self.kv.write(f"{name}/c/{number}", chunk)
-        start = number * self.batch
-        return self._arrays[name][start : start + len(rows)].write(rows).commit
+    def rows(self, number: int) -> range:
+        """The records of a batch."""
+        return range(number * self.batch, min((number + 1) * self.batch, self.records))
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """A whole array, or of `maps`, which may be large, use `read`."""
+        """A whole array; of `maps`, which may be large, use `read`."""
         return self.read(name)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Rows `start` to `stop` of an array; text as an array of objects."""
-        stop = self.records if stop is None else min(stop, int(self.records))
-        if not self._is_text(name):
-            with named(self.location, name):
-                return self._arrays[name][start:stop].read().result()
-        first, last = start // self.batch, -(-stop // self.batch)
-        with named(self.location, name):
-            texts = _strings.read(self.kv, name, range(first, last), self._layout[name])
-        return np.array(texts[start - first * self.batch : stop - first * self.batch], dtype=object)
+        """Rows `start` to `stop` of an array, text as an array of objects; what is not written yet is its fill value.
 
-    def _is_text(self, name: str) -> bool:
-        return self._layout[name]["data_type"] == "string"
+        Raises ValueError for an array that is not there or not of such a type, and for a chunk that is damaged.
+        """
+        if self.dtype(name) == "string":
+            return self._texts(name, start, self.records if stop is None else min(stop, self.records))
+        array = self.array(name)
+        length = array.shape[0]
+        with named(self.location, name), self.damaged(name):
+            return np.asarray(array[start : length if stop is None else min(stop, length)].read().result())
 
+    def array(self, name: str, *, strict: bool = False) -> ts.TensorStore:
+        """An array of numbers; `strict`: to read a chunk that is not there is an error."""
+        if (name, strict) not in self._open:
+            about = self.layout.get(name)
+            with self.damaged(name):
+                array = open_array(self.kv, name, about, strict=strict)
+                chunk = array.chunk_layout.read_chunk.shape or ()
+                size = math.prod(side or 1 for side in chunk) * array.dtype.numpy_dtype.itemsize
+            if not array.shape or (self._largest is not None and size > self._largest):
+                raise ValueError(
+                    f"{self.location!r}: {name!r} is damaged: it has the shape {array.shape}, in chunks of {chunk}"
+                )
+            self._open[name, strict] = array
+        return self._open[name, strict]
 
-def create(
-    location: str | Path,
-    columns: Sequence[Column],
-    *,
-    records: int,
-    batch: int,
-    attributes: Mapping[str, Any],
-) -> None:
-    """Makes a new store, unless another process makes one first: open it to see whose it is.
+    def chunk(self, name: str) -> int:
+        """Rows of an array of numbers in a chunk."""
+        shape = self.array(name).chunk_layout.read_chunk.shape or (1,)
+        return int(shape[0] or 1)
 
-    Raises OSError where it cannot be written.
-    """
-    kv = keyvalues(location)
-    layout = {each.name: describe(each, records=records, batch=batch) for each in columns}
-    group = {
-        "zarr_format": 3,
-        "node_type": "group",
-        "attributes": {"jaxcam": dict(attributes)},
-        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": layout},
-    }
-    with cannot_write(str(location)):
-        found = kv.read(GROUP).result()
-        if found.state == "missing":
-            text = json.dumps(group, indent=1, allow_nan=False).encode()
-            kv.write(GROUP, text, if_equal=found.stamp.generation).result()
+    def about(self, name: str) -> dict[str, Any]:
+        """The metadata of an array: what the group says of it or, of those that others added, its own.
+
+        Raises ValueError for an array that is not there.
+        """
+        if name in self.layout:
+            return self.layout[name]
+        if name not in self.arrays:
+            raise ValueError(f"{self.location!r}: {unknown('array', name, self.arrays)}")
+        with self.damaged(name):
+            about = json.loads(self.kv.read(f"{name}/{GROUP}").result().value)
+            if not isinstance(about, dict):
+                raise ValueError("its metadata is no object")
+        return about
+
+    def dtype(self, name: str) -> str:
+        """An array's type, by zarr's name for it, such as `float32` or `string`."""
+        found = self.about(name).get("data_type")
+        return found if isinstance(found, str) else "other"
+
+    def damaged(self, name: str) -> AbstractContextManager[None]:
+        """Around what reads an array: whatever it raises is a ValueError that names the store and the array."""
+        return foreign(f"{self.location!r}: {name!r} is damaged")
+
+    def _texts(self, name: str, start: int, stop: int) -> np.ndarray:
+        about = self.about(name)
+        with self.damaged(name):
+            plain, codecs = _strings.is_text(about), [each["name"] for each in about["codecs"]]
+            (count,) = map(int, about["shape"])
+            (size,) = map(int, about["chunk_grid"]["configuration"]["chunk_shape"])
+        if not plain:
+            raise ValueError(f"{name!r} in {self.location!r} is no array of plain strings: {codecs}")
+        if count != self.records or not 1 <= size <= max(self.batch, self.records):
+            raise ValueError(
+                f"{self.location!r}: {name!r} is damaged: it has {count} rows in chunks of {size}, not {self.records}"
+            )
+        first, last = start // size, -(-stop // size)
+        with named(self.location, name), self.damaged(name):
+            texts = _strings.read(self.kv, name, range(first, last), about)
+        return np.array(texts[start - first * size : stop - first * size], dtype=object)
 
 
 def open_store(location: str | Path) -> Store:
@@ -214,9 +195,20 @@ def keyvalues(location: str | Path) -> ts.KvStore:
     return ts.KvStore.open(text.rstrip("/") + "/").result()
 
 
-def _attributes(text: bytes) -> Any:
-    """How a store was made, by the text of its group; None where that is none."""
-    try:
-        return json.loads(text)["attributes"]["jaxcam"]
-    except (ValueError, LookupError, TypeError):
-        return None
+def listed(group: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The metadata of arrays that a group holds, by name."""
+    consolidated = group.get("consolidated_metadata")
+    found = consolidated.get("metadata") if isinstance(consolidated, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def arrays_of(location: str, kv: ts.KvStore, layout: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    """The names of all arrays. In a bucket, where a million chunks would be listed with them, those that its group
+    lists."""
+    folder, ending = folder_of(location), f"/{GROUP}"
+    if folder is not None:
+        return tuple(sorted(each.parent.name for each in folder.glob(f"*{ending}")))
+    if layout:
+        return tuple(sorted(layout))
+    files = (key.decode() for key in kv.list().result())
+    return tuple(sorted(key.removesuffix(ending) for key in files if key.endswith(ending)))
