@@ -114,6 +114,19 @@ def test_a_damaged_store(made, tmp_path, name, change):
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [{"status": {"shape": [6]}}, {"maps": {"shape": [6, 9, 9]}}, {"path": {"data_type": "string"}}],
+)
+def test_a_group_that_lies_about_its_arrays(made, tmp_path, listed):
+    group = json.loads((made / "store.zarr" / "zarr.json").read_text())
+    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": listed}
+    store = shutil.copytree(made / "store.zarr", tmp_path / "a")
+    (store / "zarr.json").write_text(json.dumps(group))
+    with pytest.raises(ValueError, match=rf"a': '{next(iter(listed))}' is damaged"):
+        report(store, tmp_path / "report.html")
+
+
 def test_own_mistakes_do_not_read_as_damage(made, tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise LookupError("a mistake of ours")

@@ -7,9 +7,7 @@ from typing import Any
 from ..._errors import foreign, unknown
 from ...files._decode import MEMORY
 from ._columns import KINDS, STATUS
-from ._store import GROUP, Store, arrays_of, keyvalues, listed
-
-MOST_RECORDS = 20_000_000  # whose figures fit in memory
+from ._store import GROUP, MOST_RECORDS, Store, arrays_of, keyvalues, listed
 
 
 def open_foreign(location: str | Path) -> Store:

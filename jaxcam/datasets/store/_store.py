@@ -23,6 +23,7 @@ from ._layout import open_array, written
 from ._location import folder_of
 
 GROUP = "zarr.json"
+MOST_RECORDS = 20_000_000  # whose figures fit in memory
 
 
 class Store:
@@ -49,6 +50,8 @@ class Store:
         with self.damaged(STATUS):
             self.records = int(status["shape"][0])
             self.batch = int(status["chunk_grid"]["configuration"]["chunk_shape"][0])
+            if self.records < 0 or self.batch < 1:
+                raise ValueError(f"it has {self.records} rows in chunks of {self.batch}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,12 +125,10 @@ class Store:
 
         Raises ValueError for an array that is not there.
         """
-        if name in self.layout:
-            return self.layout[name]
-        if name not in self.arrays:
+        if name not in self.layout and name not in self.arrays:
             raise ValueError(f"{self.location!r}: {unknown('array', name, self.arrays)}")
         with self.damaged(name):
-            about = json.loads(self.kv.read(f"{name}/{GROUP}").result().value)
+            about = self.layout.get(name) or json.loads(self.kv.read(f"{name}/{GROUP}").result().value)
             if not isinstance(about, dict):
                 raise ValueError("its metadata is no object")
         return about
@@ -149,7 +150,7 @@ class Store:
             (size,) = map(int, about["chunk_grid"]["configuration"]["chunk_shape"])
         if not plain:
             raise ValueError(f"{name!r} in {self.location!r} is no array of plain strings: {codecs}")
-        if count != self.records or not 1 <= size <= max(self.batch, self.records):
+        if count != self.records or not 1 <= size <= MOST_RECORDS:
             raise ValueError(
                 f"{self.location!r}: {name!r} is damaged: it has {count} rows in chunks of {size}, not {self.records}"
             )
@@ -199,7 +200,8 @@ def listed(group: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The metadata of arrays that a group holds, by name."""
     consolidated = group.get("consolidated_metadata")
     found = consolidated.get("metadata") if isinstance(consolidated, dict) else None
-    return found if isinstance(found, dict) else {}
+    found = found if isinstance(found, dict) else {}
+    return {name: about for name, about in found.items() if isinstance(about, dict)}
 
 
 def arrays_of(location: str, kv: ts.KvStore, layout: dict[str, dict[str, Any]]) -> tuple[str, ...]:
