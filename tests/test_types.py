@@ -48,7 +48,7 @@ jaxcam.explain(probe, images, size="large")  # wrong
 jaxcam.explain(probe, images, method=3)  # wrong
 
 
-def mine(probe: jaxcam.Probe, image: Any, target: Any = None, *, power: float = 2.0) -> jax.Array:
+def mine(probe: jaxcam.Probe, image: jax.Array, target: Any = None, *, power: float = 2.0) -> jax.Array:
     return jaxcam.channel_sum(probe.look(image, target).activation) ** power
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from .._checks import check_probe
 from .._targets import Target
-from ..probes._probe import Image, Probe
+from ..probes._probe import Probe
 
 Checked = TypeVar("Checked", bound=Callable)
 
@@ -17,7 +17,7 @@ Checked = TypeVar("Checked", bound=Callable)
 class Method(Protocol):
     """How a map is made: a function of one image. Its options are keywords with defaults."""
 
-    def __call__(self, probe: Probe, image: Image, target: Target = None, /) -> Array: ...
+    def __call__(self, probe: Probe, image: Array, target: Target, /) -> Array: ...
 
 
 def of_probe(method: Checked) -> Checked:

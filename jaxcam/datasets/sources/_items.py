@@ -40,8 +40,8 @@ def record_of(item: object, name: str) -> Record:
         picture, digest = decode(item)
     elif isinstance(item, str | os.PathLike):
         picture, digest = decode_file(os.fspath(item))
-    elif isinstance(item, Picture):
-        picture, digest = _picture(item)
+    elif isinstance(item, Image.Image) or hasattr(item, "__array__"):
+        picture, digest = _picture(cast(Picture, item))
     else:
         keys = f" with {sorted(given)}" if isinstance(given, dict) else ""
         raise TypeError(
