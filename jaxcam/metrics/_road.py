@@ -135,7 +135,7 @@ def roads(
     }
 
 
-def quantiles(values: Float[Array, "H W"], percentiles: Sequence[float]) -> Float[Array, "Q"]:
+def quantiles(values: Float[Array, "H W"], percentiles: Sequence[float | int]) -> Float[Array, "Q"]:
     """Percentiles by linear interpolation; exactly the value itself where neighbours are equal, since pixels at the
     threshold are removed."""
     ordered = jnp.sort(values.ravel())
