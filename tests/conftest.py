@@ -5,16 +5,20 @@ import os
 from pathlib import Path
 
 import jax
+import jaxlib.version
 import jaxtyping
 import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Most of the suite's time is XLA compiling small programs that run once; without its optimisations that takes half as
-# long. JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests the programs that users run: CI does both.
+# long, and half of that without its MLIR emitters, where the version has a flag for them.
+# JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests the programs that users run: CI does both.
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for the processes that tests start
+    if jaxlib.version.__version_info__ < (0, 11):  # later ones end Python at an unknown flag
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 
 left_out = pytest.StashKey[int]()

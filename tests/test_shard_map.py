@@ -36,11 +36,11 @@ for method in (jaxcam.hirescam, jaxcam.gradcam):
 
 
 def test_gradients_are_each_devices_own():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        env=os.environ | flags | paths,
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"} | paths,
         capture_output=True,
         text=True,
         timeout=200,

@@ -49,7 +49,7 @@ def digests(out) -> dict[str, str]:
 def start(source: Path, out: Path, *, devices: int = 1, **options) -> subprocess.Popen:
     """The run in a process of its own, whose standard output ends with the summary as JSON."""
     environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(out.parent / "compiled"),  # the processes of a test compile once
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
