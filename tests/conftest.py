@@ -24,6 +24,15 @@ if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
 left_out = pytest.StashKey[int]()
 
 
+SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text().splitlines())
+
+
+def pytest_itemcollected(item):
+    """The tests of slow.txt are exhaustive ones: they take over two seconds, which is what counts of a test."""
+    if item.nodeid in SLOW:
+        item.add_marker(pytest.mark.exhaustive)
+
+
 @pytest.hookimpl(trylast=True)  # of the tests that -m and -k leave
 def pytest_collection_modifyitems(config, items):
     """Exhaustive tests run where -m speaks of them, and are left to CI where it does not."""

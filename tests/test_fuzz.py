@@ -1,5 +1,6 @@
 """The fuzz of damaged and hostile files itself: a short run of each kind, and that it finds what it looks for."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -27,8 +28,13 @@ def hang(path):
     time.sleep(60)
 
 
+def touch(pages):
+    with mmap.mmap(-1, pages * 4096) as memory:  # what is free in this process's heap would not count
+        memory[::4096] = b"x" * pages
+
+
 def fill(path):
-    bytearray(153_600_000)[::4096] = b"x" * 37500
+    touch(37_500)  # 154 MB
     return "read"
 
 
@@ -60,6 +66,6 @@ def test_what_it_looks_for_is_found(monkeypatch, tmp_path, judge, verdict):
 
     if judge is fill:  # of a process that once held more than the file takes
         monkeypatch.setattr(fuzz, "SPARE", 10**8)  # a tenth of what is allowed: touching memory takes time
-        bytearray(409_600_000)[::4096] = b"x" * 100000
+        touch(100_000)
     wall = 3 if judge is hang else 60  # a busy machine takes its time to fill memory
     assert fuzz._judged(judge, tmp_path, 1000, wall)[0] == verdict
