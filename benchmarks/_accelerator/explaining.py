@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxcam
-from jaxcam._request import options_of
+from jaxcam._request import bind
 
 from .bench import Bench, Row, dtype_name, explained, plain
 
@@ -61,7 +61,7 @@ def masks(bench: Bench) -> Iterator[Row]:
     wanted += [("ablationcam", chunk) for chunk in chunks] + [("abscam", None)]
     for method, chunk in wanted:
         bench.check_time(f"{method} by {chunk}")
-        taken = options_of(jaxcam.METHODS[method], {}, chunk, image, probe=probe)["chunk"]
+        taken = dict(bind(probe, image, None, method=method, options={}, chunk=chunk).static.options)["chunk"]
         program = bench.compile(explained(method, [3], chunk=taken), probe, image)
         seconds = float(np.median(bench.times({method: program.call}, rounds=3)[method]))
         row = {

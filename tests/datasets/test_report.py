@@ -258,8 +258,8 @@ def test_arguments_that_are_wrong(tmp_path, stores, root, paths):
     out = tmp_path / "a.html"
     for wrong, words in (
         ({"stores": []}, "at least one store"),
-        ({"limit": 0}, "1 or more; got 0"),
-        ({"budget": 0}, "more than 0; got 0"),
+        ({"limit": 0}, "at least 1; got 0"),
+        ({"budget": 0}, "above 0; got 0"),
         ({"pictures": tmp_path / "nowhere"}, "no folder .*nowhere"),
     ):
         with pytest.raises(ValueError, match=words):

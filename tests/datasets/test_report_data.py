@@ -171,6 +171,8 @@ def test_what_is_no_store(tmp_path):
 def test_text_that_is_packed_otherwise(tmp_path, small):
     store = small(random_maps(2, 2, 2))
     zarr.open_group(store.location, mode="a").create_array("packed", shape=(2,), chunks=(2,), dtype=str)
-    with pytest.raises(ValueError, match=r"'packed' .* no array of plain strings: \['vlen-utf8', 'zstd'\]"):
+    with pytest.raises(
+        ValueError, match=r"'packed' .* not an array of plain strings: \['vlen-utf8', 'zstd'\]"
+    ):
         open_foreign(store.location).read("packed")
     assert FAILED == 2

@@ -86,5 +86,5 @@ def test_image_size():
     assert model.encoder.pos_embedding.shape == (1, 1 + 3 * 3, 768)
     with pytest.raises(ValueError, match="patches of 32x32, got image_size=100"):
         models.build("vit_b_32", image_size=100)
-    with pytest.raises(ValueError, match=r"resnet18 has no positions.*leave out image_size=96"):
+    with pytest.raises(ValueError, match=r"resnet18 takes images of any size: leave out image_size=96"):
         models.build("resnet18", image_size=96)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+GONE = "the store was removed or replaced while the run was writing"
+
 
 @contextmanager
 def cannot_write(location: str) -> Iterator[None]:
@@ -16,7 +18,7 @@ def cannot_write(location: str) -> Iterator[None]:
         found = re.search(r"os_error_code='(\d+)'", str(error))
         if found is None:
             raise OSError(f"cannot write to {location}: {error}") from error
-        reason = os.strerror(int(found[1]))
+        reason = GONE if int(found[1]) == errno.ENOENT else os.strerror(int(found[1]))
         if int(found[1]) in (errno.ENOSPC, errno.EDQUOT):
             reason += ": what is written stays valid; make room and run the same command again"
         raise OSError(int(found[1]), reason, location) from error

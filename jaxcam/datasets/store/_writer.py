@@ -18,7 +18,7 @@ import tensorstore as ts
 
 from . import _strings
 from ._columns import STATUS, Column
-from ._errors import cannot_write
+from ._errors import GONE, cannot_write
 from ._layout import describe, describes
 from ._store import GROUP, Store, keyvalues
 
@@ -53,11 +53,7 @@ class Writer:
         if (
             text != self.store.group and _attributes(text) != self.store.attributes
         ):  # others may add to the group
-            raise OSError(
-                errno.ENOENT,
-                "the store was removed or replaced while the run was writing",
-                self.store.location,
-            )
+            raise OSError(errno.ENOENT, GONE, self.store.location)
 
     def check_complete(self, numbers: Sequence[int]) -> None:
         """Raises OSError where one of these batches, which were written, is not there."""
