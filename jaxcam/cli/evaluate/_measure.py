@@ -14,8 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._explain import explain
-
-# MOVED
 from ...files._labels import Labels
 from ...files._pictures import Failure, Found, Picture, in_groups, read, read_ahead, readable
 from ...metrics import evaluate, floors
