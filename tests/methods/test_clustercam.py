@@ -106,7 +106,7 @@ def test_scaled_or_duplicated_channels_leave_the_masks_unchanged(normalise):
 def test_the_map_lies_on_the_blob_that_the_classifier_reads(merge, normalise, blob):
     probe, picture, squares, _ = planted(blob)
     options = {"clusters": 4, "normalise": normalise, "merge": merge, "knee": None, "restarts": 8}
-    options["score"] = "contrast" if merge == "members-cut" else "softmax"
+    options["score"] = "softmax" if merge == "hard" else "contrast"
     raw = np.asarray(explained(probe, picture, **options))
     shown = np.maximum(raw, 0)
     assert shown[squares[blob] == 1].sum() > 0.8 * shown.sum()

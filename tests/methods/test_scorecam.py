@@ -187,9 +187,8 @@ def test_blurred_baseline():
     seen = np.stack([logits(picture * mask + soft * (1 - mask)) for mask in masks])
     expected = (A * softmax(seen[:, 1])).sum(axis=-1)
     np.testing.assert_allclose(jaxcam.scorecam(probe, picture, 1, baseline="blur"), expected, atol=1e-12)
-    for method in (jaxcam.abscam, jaxcam.clustercam):
-        changed = method(probe, picture, 1, baseline="blur") - method(probe, picture, 1)
-        assert np.abs(changed).max() > 1e-6
+    changed = jaxcam.abscam(probe, picture, 1, baseline="blur") - jaxcam.abscam(probe, picture, 1)
+    assert np.abs(changed).max() > 1e-6
 
 
 @double
