@@ -1,4 +1,4 @@
-"""What `explain` and the metrics are given, checked before anything is compiled."""
+"""Checks of the arguments of `explain` and of the metrics, before anything is compiled."""
 
 from collections.abc import Callable
 

@@ -13,7 +13,7 @@ _CALLED = {"gpu": "cuda", "nvidia": "cuda", "amd": "rocm"}  # platforms by anoth
 
 @contextmanager
 def foreign(words: str) -> Iterator[None]:
-    """Around a library's reading of a file, and nothing else: whatever it raises for damaged bytes is a ValueError.
+    """Context manager for a library that reads a file: any error that it raises for damaged bytes becomes a ValueError.
 
     What the operating system says of the file (an OSError with a number) stays as it is.
     """

@@ -20,7 +20,7 @@ Points = Float[Array | np.ndarray, "n d"]
 
 
 class Clusters(NamedTuple):
-    """What k-means finds.
+    """Result of k-means.
 
     Attributes:
         centers: `(clusters, d)`, the mean of each cluster's points.

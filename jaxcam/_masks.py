@@ -1,4 +1,4 @@
-"""Masked scoring: what a model says of an image seen through each of many masks.
+"""Masked scoring: the model's score of an image under each of many masks.
 
 Score-CAM, Abs-CAM and Cluster-CAM share this. Masks come at the layer's size; they are resized, scaled to [0, 1],
 laid over the image and forwarded a chunk at a time, so that neither masks nor images of full size exist all at once.
@@ -92,7 +92,7 @@ def cover(image: Image, *, baseline: str = "zero", align_corners: bool = False) 
 
 
 def varies(maps: Float[Array, "n h w"]) -> Bool[Array, " n"]:
-    """Which maps are not constant, by the rule of `jaxcam.normalise`."""
+    """Whether each map is not constant, by the rule of `jaxcam.normalise`."""
     return jnp.any(normalise(maps) > 0, axis=(1, 2))
 
 

@@ -1,4 +1,4 @@
-"""One request: what `explain`, `export` and `datasets.run` are given, checked and split for a compiled program."""
+"""One request: the arguments of `explain`, `export` and `datasets.run`, checked and split for a compiled program."""
 
 import functools
 import inspect
@@ -45,7 +45,7 @@ class Static(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What is computed: the static part of a program, and the arrays that it takes as arguments.
+    """The static part of a program, and the arrays that it takes as arguments.
 
     Attributes:
         targets: a pytree of arrays; None for the most likely class.
@@ -81,7 +81,7 @@ def bind(
     anywhere: bool = False,
     misnamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Request:
-    """Checks what a caller gives, and splits it into what is compiled and what the program takes as arguments.
+    """Checks the arguments, and splits them into the static part of a program and the arrays that it takes.
 
     Args:
         probe, images, targets, method, raw, size, chunk: as for `jaxcam.explain`; images may also be a

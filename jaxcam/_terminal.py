@@ -1,4 +1,4 @@
-"""What the command line shows: a bar while something goes on, tables afterwards."""
+"""Output of the command line: a progress bar while work goes on, tables afterwards."""
 
 import os
 from collections import Counter
@@ -38,17 +38,17 @@ def console(*, stderr: bool = False) -> Console:
 
 
 class Bar:
-    """The bar of `bar`: how much is done of how much, what is being done, and how it stands."""
+    """A progress bar, made by `bar`: amount done, total, current activity and state."""
 
     def __init__(self, progress: Progress, task: TaskID):
         self._progress, self._task = progress, task
 
     def step(self, doing: str, *, advance: float | int = 1) -> None:
-        """So much more is done, and what is being done now."""
+        """Adds to the amount done, and sets the current activity."""
         self._progress.update(self._task, advance=advance, description=doing)
 
     def skip(self, failure: Failure, *, advance: float | int = 1) -> None:
-        """The same, of a picture that failed: prints why."""
+        """Adds to the amount done for a picture that failed, and prints the reason."""
         self.say(f"skipped {shown(failure.found.path)}: {failure.reason}")
         self._progress.update(self._task, advance=advance)
 
@@ -66,13 +66,13 @@ class Bar:
             self._progress.update(self._task, standing=standing)
 
     def say(self, text: str) -> None:
-        """Prints a line above the bar, and where there is no terminal too."""
+        """Prints a line above the bar, also where there is no terminal."""
         self._progress.console.print(Text(text, "yellow"), soft_wrap=True)
 
 
 @contextmanager
 def bar(doing: str, *, total: float | int | None = None, unit: str = "images") -> Iterator[Bar]:
-    """A bar on standard error while something goes on, if that is a terminal; otherwise nothing is drawn.
+    """A progress bar on standard error while the block runs, if that is a terminal; otherwise nothing is drawn.
 
     Args:
         doing: what is being done, in a word or two.

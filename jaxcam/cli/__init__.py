@@ -1,4 +1,4 @@
-"""The command line: a command a file. A command imports what it needs when it runs, so that `--help` is quick."""
+"""The command line, one file for each command. A command imports what it needs when it runs: `--help` is quick."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What arguments of a command mean: options of methods, the folder to write to."""
+"""Parses arguments of commands: options of methods, and the output folder."""
 
 import ast
 import inspect

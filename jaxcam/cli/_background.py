@@ -8,11 +8,11 @@ _TICK = 0.2  # seconds; a wait without end cannot be interrupted on Windows
 
 
 class Left(KeyboardInterrupt):
-    """Interrupted, while work goes on that nothing but the end of the process ends."""
+    """Interrupted while work goes on that only the end of the process can stop."""
 
 
 def in_background(work: Callable[[Callable[[], None]], None]) -> None:
-    """Calls `work` in another thread and waits for it; what it raises is raised here.
+    """Calls `work` in another thread and waits for it; its errors are raised here.
 
     `work` gets a function to call wherever it may stop: after Ctrl-C that raises KeyboardInterrupt, in its thread.
 

@@ -1,4 +1,4 @@
-"""What `jaxcam export` does: a model of jaxcam's, its checkpoint and a method as one file."""
+"""Implements `jaxcam export`: a model of jaxcam's, its checkpoint and a method as one file."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ._open_model import Wanted, chosen_layer, open_model
 def export_model(
     wanted: Wanted, *, method: str, option: Sequence[str], out: Path, platform: Sequence[str], raw: bool
 ) -> None:
-    """Checks everything, what costs least first, and writes the file.
+    """Checks all arguments, the cheapest checks first, and writes the file.
 
     Images are float32, whatever the model computes in.
 

@@ -1,4 +1,4 @@
-"""Which process this is, of how many: told, or as JAX finds out from the cluster."""
+"""Number of this process and number of all processes: given, or found by JAX from the cluster."""
 
 import os
 

@@ -24,5 +24,5 @@ class Once(click.Command):
 
 
 def _switch(option: click.Option) -> bool:
-    """Whether it only switches something on, so that twice says what once says."""
+    """Whether an option is a switch, which means the same when it is given twice."""
     return option.is_flag and not option.secondary_opts

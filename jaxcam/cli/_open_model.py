@@ -1,4 +1,4 @@
-"""A model by name with its checkpoint, as the commands open it once they know that the rest is right."""
+"""Opens a model by name with its checkpoint, for every command."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -99,7 +99,7 @@ def chosen_layer(model: str, layer: str | None) -> str:
 
 
 def _scaled(preprocess: Preprocess, size: int | None) -> Preprocess:
-    """For a transformer that was fine-tuned on pictures of another size, with as much around the crop."""
+    """The preprocessing for a transformer fine-tuned at another image size, with the same proportions of the crop."""
     if size in (None, preprocess.size):
         return preprocess
     return dataclasses.replace(

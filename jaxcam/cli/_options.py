@@ -1,4 +1,4 @@
-"""What the commands share: arguments and options, and how a mistake and an early end are told."""
+"""Arguments and options that commands share, and how errors and interruptions are reported."""
 
 import functools
 import inspect
@@ -93,7 +93,7 @@ def out(text: str, **settings: Any) -> Callable:
 
 
 def chosen(*flags: str, several: bool = False, **settings: Any) -> Callable:
-    """An option that is given once or, for a command that takes several, again and again."""
+    """An option that is given once or, for a command that takes several, repeatedly."""
     again = " Repeat it for each model." if several else ""
     return click.option(*flags, multiple=several, **settings | {"help": settings["help"] + again})
 

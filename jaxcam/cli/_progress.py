@@ -1,4 +1,4 @@
-"""What a run shows as it goes: a bar on a terminal, otherwise a line now and then, or its events for machines."""
+"""Progress of a run: a bar on a terminal, otherwise a line every 30 seconds, or events as JSON."""
 
 import json
 import sys
@@ -68,7 +68,7 @@ def _lines(where: Console) -> Listener:
 
 
 def _named_failures(say: Callable[[str], None]) -> Listener:
-    """Says why records fail, the first of them, and what the run notes."""
+    """Prints why the first records failed, and the notes of the run."""
     named = 0
 
     def tell(event: Event) -> None:

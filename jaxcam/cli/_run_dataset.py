@@ -1,4 +1,4 @@
-"""What `jaxcam run` does: checks what it was given, runs, and tells how it ended."""
+"""Implements `jaxcam run`: checks the arguments, runs, and reports how the run ended."""
 
 import shlex
 import sys
@@ -44,7 +44,7 @@ def prepare(
     share: tuple[int, int],
     **same: Any,
 ) -> dict[str, Any]:
-    """The arguments of `jaxcam.datasets.run`, checked as far as it does not check them itself, what costs least first.
+    """The arguments of `jaxcam.datasets.run`, after the checks that it does not make itself, the cheapest first.
 
     Raises ValueError for a name or value that does not exist, OSError for a file that cannot be read.
     """
@@ -78,7 +78,7 @@ def prepare(
 
 
 def carry_out(job: dict[str, Any], *, as_json: bool) -> int:
-    """Runs, shows how it goes, and gives the exit code."""
+    """Runs, shows progress, and returns the exit code."""
     started = False
 
     def note(event: Event) -> None:
@@ -126,7 +126,7 @@ def describe(summary: Summary) -> str:
 
 
 def describe_status(found: Status) -> str:
-    """Two lines: how far the run is, and who is at work."""
+    """Two lines: progress of the run, and the processes at work."""
     left = f" ({duration(found.left / found.rate)} at that rate)" if found.left and found.rate else ""
     rate = f", {found.rate:.1f} images/s" if found.rate else ""
     who = ", ".join(

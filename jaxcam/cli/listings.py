@@ -11,7 +11,7 @@ from ._options import told
 @click.command(cls=Once)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def methods(as_json: bool) -> None:
-    """List the methods: what they do, whose they are, what they cost."""
+    """List the methods: formula, source and cost."""
     from . import _listings
 
     rows = _listings.methods()
@@ -25,7 +25,7 @@ def methods(as_json: bool) -> None:
 @click.argument("pattern", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def models(pattern: str, as_json: bool) -> None:
-    """List the models, or those whose name holds PATTERN."""
+    """List the models, or those whose name contains PATTERN."""
     from . import _listings
 
     with told():

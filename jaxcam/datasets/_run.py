@@ -189,7 +189,7 @@ class _Reading(NamedTuple):
 
 
 class _Task(NamedTuple):
-    """What is done with every batch: read, computed, kept."""
+    """How every batch is read, computed and written."""
 
     reading: _Reading
     plan: Plan
@@ -219,7 +219,7 @@ def _explain(task: _Task, writer: Writer, left: Sequence[int], meter: Meter, sto
 
 
 def _mend(writer: Writer, mine: range) -> list[str]:
-    """Batches with a damaged or missing chunk are no longer done; says which."""
+    """Marks batches with a damaged or missing chunk as not done, and returns a note for each."""
     done = writer.store.done()
     damaged = find(writer.store, [number for number in mine if number in done])
     for number in {each.batch for each in damaged}:
@@ -228,13 +228,13 @@ def _mend(writer: Writer, mine: range) -> list[str]:
 
 
 def _left_out(source: Source) -> list[str]:
-    """What the source says of files that are not read."""
+    """Notes on files that the source does not read."""
     left_out = getattr(source, "left_out", "")
     return [left_out] if left_out else []
 
 
 def standing(store: Store, mine: range) -> dict[str, int]:
-    """How many records of these batches there are, are done, have failed and have a note."""
+    """Number of records in these batches: all, done, failed, with a note."""
     status = store.read(STATUS)
     share = np.isin(np.arange(store.records) // store.batch, mine)
     noted = store.read("note") != "" if "note" in store.names and (status == DONE).any() else False

@@ -1,4 +1,4 @@
-"""What the demo says: a table on the console, and the same as CSV and JSON."""
+"""Output of the demo: a table on the console, and the same as CSV and JSON."""
 
 import csv
 import json
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What was measured. `found` is the share of the digits that the network says are there."""
+    """Data of the measurement. `found` is the share of the digits that the network detects."""
 
     scenes: int
     digits: int

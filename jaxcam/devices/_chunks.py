@@ -1,4 +1,4 @@
-"""How much is computed at once: masks of an image, forward passes of a metric.
+"""Number of masks of an image, or forward passes of a metric, that are computed at once.
 
 The choice changes time and memory, not the result. A CPU is given little, so that what is computed stays near its
 caches. An accelerator is given what a share of its memory holds, up to a bound.

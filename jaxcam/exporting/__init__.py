@@ -1,1 +1,1 @@
-"""An explainer as one file: a program, its weights, and what is known of it."""
+"""An explainer as one file: program, weights and metadata."""

@@ -1,4 +1,4 @@
-"""The file of an exported explainer: a zip of its program, its weights and what is known of it."""
+"""The file of an exported explainer: a zip of program, weights and metadata."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _TYPES |= {"classes": int | None, "weights": dict, "about": dict}
 
 
 class Archive(NamedTuple):
-    """What the file holds.
+    """Contents of the file.
 
     Attributes:
         program: as `jax.export` serialises it. It takes the weights as a list in the order of their names.
@@ -83,7 +83,7 @@ def read_archive(path: Path) -> Archive:
 
 
 def _parts(path: Path, folder: zipfile.ZipFile) -> dict[str, bytes]:
-    """The parts, which are stored as they are: what they take is bounded by the file."""
+    """The parts, which are stored without compression, so that the file bounds their size."""
     if META not in folder.namelist():
         raise ValueError(f"{path} was not written by jaxcam.export: it holds no {META}")
     with foreign(f"{path} is damaged"):
@@ -98,7 +98,7 @@ def _parts(path: Path, folder: zipfile.ZipFile) -> dict[str, bytes]:
 
 
 def _check(path: Path, metadata: object) -> None:
-    """Raises ValueError for metadata that `jaxcam.export` does not write, or a later one does."""
+    """Raises ValueError for metadata that this version of `jaxcam.export` does not write."""
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by jaxcam.export: its {META} is of another format")
     if not isinstance(metadata.get("version"), int):

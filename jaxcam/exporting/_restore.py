@@ -36,7 +36,7 @@ class Explainer:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What is known of it: method, options, layer, image, dtype, maps, classes, platforms, versions, about."""
+        """Metadata: method, options, layer, image, dtype, maps, classes, platforms, versions, about."""
         return dict(self._metadata)
 
     @overload

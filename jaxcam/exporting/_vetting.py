@@ -1,4 +1,4 @@
-"""What an exported program may do, found out before it is compiled: a file may be a stranger's."""
+"""Checks what an exported program may do, before it is compiled: the file may come from a stranger."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def vet(program: bytes) -> tuple[str, ...]:
 
 
 def verdict(code: int, said: bytes) -> tuple[str, ...]:
-    """What the process that ran `main` found. Raises ValueError as `vet`."""
+    """The result of the process that ran `main`. Raises the errors of `vet`."""
     try:
         found = json.loads(said.splitlines()[-1]) if code == 0 else {}
     except (IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""Encoded pictures, of anybody's making: the one place that opens them, within bounds of memory and time."""
+"""Opens encoded pictures from any source, within bounds of memory and time; nothing else opens them."""
 
 import functools
 import hashlib
@@ -36,7 +36,7 @@ class Decoded(NamedTuple):
 
 
 def decode(encoded: bytes) -> Decoded:
-    """A picture of one of `FORMATS`; the first frame of those that move.
+    """Decodes a picture of one of `FORMATS`; of an animation, the first frame.
 
     Metadata that cannot be read is as none: such a picture is not turned.
 
@@ -73,7 +73,7 @@ def size_of_picture(path: str | Path) -> tuple[int, int]:
 
 
 def why_absent(path: str | Path) -> str:
-    """Why there is no file to open; nothing where there is one."""
+    """The reason why there is no file to open; empty if there is one."""
     if is_systems(path):
         return "is a file of the operating system"
     if os.path.isfile(path):
@@ -97,7 +97,7 @@ def _systems() -> frozenset[int]:
 
 
 def why_unreadable(error: Exception) -> str:
-    """What opening or decoding a picture raised, in a few words."""
+    """A short text for an error of opening or decoding a picture."""
     if isinstance(error, UnidentifiedImageError):
         return f"not a picture, or not of a kind that is read: {', '.join(FORMATS)}"
     words = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__

@@ -1,4 +1,4 @@
-"""What a result notes of its making: versions of the libraries, path and digest of a checkpoint."""
+"""Provenance of a result: versions of the libraries, path and digest of a checkpoint."""
 
 import hashlib
 import importlib.metadata

@@ -123,7 +123,7 @@ def _ordered(entries: dict[int, tuple[str, ...]], count: int) -> list[tuple[str,
 
 
 def parse_targets(texts: Iterable[str], labels: Labels) -> Top | list[int]:
-    """`277`, `red fox`, `top-3` or `predicted`, which is top-1; the most likely class where nothing is given.
+    """Parses `277`, `red fox`, `top-3` or `predicted` (top-1); the most likely class if nothing is given.
 
     Raises ValueError for a class that the model does not have, and for `top-K` beside other targets.
     """
@@ -150,7 +150,7 @@ def describe_targets(targets: Top | Sequence[int] | None) -> str:
 
 
 def top_of(text: str) -> int | None:
-    """K of `top-K`, 1 of `predicted`; None for a class."""
+    """K of `top-K`, 1 for `predicted`; None for a class."""
     word = text.strip().casefold()
     if word == "predicted":
         return 1

@@ -67,7 +67,7 @@ def find(arguments: Iterable[Path], *, out: Path) -> list[Found]:
 
 
 def _distinct(stems: Iterable[str]) -> Iterator[str]:
-    """Numbers what would overwrite another's files, on file systems that ignore case too: a, a-2, a-3."""
+    """Adds numbers to names that would overwrite each other, also where case is ignored: a, a-2, a-3."""
     taken: set[str] = set()
     for stem in stems:
         name, number = stem, 2
@@ -85,7 +85,7 @@ def missing(path: Path) -> str:
 
 
 def read(found: Found, preprocess: Preprocess, *, crop: bool) -> Picture | Failure:
-    """Reads one picture; the first frame of those that move."""
+    """Reads one picture; of an animation, the first frame."""
     try:
         view = preprocess.view(decode_file(found.path).picture, crop=crop)
     except (Unreadable, ValueError) as error:  # a ValueError: too long for its width

@@ -1,4 +1,4 @@
-"""The command `jaxcam evaluate`: checks all that it was given, then measures, writes and shows."""
+"""Implements `jaxcam evaluate`: checks the arguments, then measures, writes and shows."""
 
 import functools
 import time

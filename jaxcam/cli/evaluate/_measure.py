@@ -251,7 +251,7 @@ def _likeliest(output: np.ndarray, case: Case) -> int:
 
 
 class Job(NamedTuple):
-    """What is to be done, and what the summary says of the run."""
+    """An evaluation to be carried out, and what its summary says of the run."""
 
     subjects: Sequence[Subject]
     pictures: Sequence[Found]

@@ -1,4 +1,4 @@
-"""What an evaluation found: means over maps, for each method and floor of each model."""
+"""Result of an evaluation: means over maps, for each method and floor of each model."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""What `jaxcam evaluate` says: means over pictures, as a table on the terminal, as CSV and as JSON."""
+"""Output of `jaxcam evaluate`: means over pictures, as a table on the terminal, as CSV and as JSON."""
 
 import csv
 import io
@@ -84,7 +84,7 @@ def _show(subject: Subject, lines: Sequence[Line], origin: str) -> None:
 
 
 def _tell_blank(subject: Subject, rows: Sequence[Mapping]) -> None:
-    """A line on the maps that are zero everywhere: whose they are, and why."""
+    """Prints a line on the maps that are zero everywhere: of which methods, and why."""
     own = [row for row in rows if row["model"] == subject.name and row["method"] in subject.forwards]
     methods = list(dict.fromkeys(row["method"] for row in own if "note" in row))
     told = [row.get("note", "") for row in own if row["method"] in methods]

@@ -1,4 +1,4 @@
-"""The index beside the maps: index.json and index.csv, and files that are whole or not there."""
+"""The index beside the maps: index.json and index.csv, written completely or not at all."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The command `jaxcam explain`: checks all that it was given, then runs the gallery and tells how it goes."""
+"""Implements `jaxcam explain`: checks the arguments, then runs the gallery and shows progress."""
 
 import time
 import warnings
@@ -24,7 +24,7 @@ from ._index import write_index
 
 
 class Job(NamedTuple):
-    """What is to be done: the gallery, its pictures, and what the index says of the run."""
+    """The gallery, its pictures, and what the index says of the run."""
 
     gallery: Gallery
     pictures: Sequence[Found]
@@ -46,7 +46,7 @@ def prepare(
     alpha: float,
     overwrite: bool,
 ) -> Job:
-    """Checks everything, what costs least first, and creates the output folder last.
+    """Checks all arguments, the cheapest checks first, and creates the output folder last.
 
     Raises:
         ValueError: a name or value that does not exist (the message says what does), or a folder in use.

@@ -1,4 +1,4 @@
-"""The heavy part of a report, block by block: pictures as large as the budget allows, and their maps."""
+"""Pictures and maps of a report, in blocks: pictures as large as the budget allows."""
 
 import io
 import json
@@ -104,7 +104,7 @@ class Blocks:
         ]
 
     def _see(self, record: int) -> Seen:
-        """From the first store whose source still has the picture."""
+        """The picture of a record, from the first store whose source still has it."""
         rows = self._table[:, record].tolist()
         first = None
         for source, row in zip(self._sources, rows, strict=True):
@@ -133,7 +133,7 @@ class Blocks:
 
 
 class _Sizes(dict[Level, float]):
-    """Bytes a picture, by level: the mean over a few, encoded when it is asked for."""
+    """Mean bytes of an encoded picture at each level, measured on a few pictures when first needed."""
 
     def __init__(self, some: Sequence[Seen]):
         super().__init__()

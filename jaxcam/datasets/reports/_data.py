@@ -1,4 +1,4 @@
-"""What a report says of one store: a row for each record, small maps of those shown, figures of all."""
+"""Data of one store for a report: a row for each record, small maps of those shown, statistics of all."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -126,19 +126,19 @@ def scan(store: Store, *, keep: Collection[int], edge: int) -> Scan:
 
 
 def _two(column: np.ndarray) -> np.ndarray:
-    """(N, T), also where each record has one target and the axis is left out."""
+    """The array as (N, T): the axis is added where each record has one target."""
     return column if column.ndim == 2 else column[:, None]
 
 
 def _shown(maps: np.ndarray, raw: bool) -> np.ndarray:
-    """(n, T, h, w) float32 in [0, 1], as they are displayed; never NaN."""
+    """Maps as they are displayed: (n, T, h, w) float32 in [0, 1], without NaN."""
     maps = maps.astype(np.float32) if maps.dtype != np.uint8 else maps / np.float32(255)
     maps = maps if maps.ndim == 4 else maps[:, None]
     return np.asarray(display(maps)) if raw else np.nan_to_num(maps, posinf=1).clip(0, 1)
 
 
 def mean(column: np.ndarray) -> tuple[float, float, int] | None:
-    """Mean, its standard error and how many, over the values that are finite; None where there are none."""
+    """Mean, standard error and number of the finite values; None where no value is finite."""
     good = column[np.isfinite(column)].astype(np.float64)
     if not good.size:
         return None

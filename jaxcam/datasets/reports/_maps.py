@@ -1,4 +1,4 @@
-"""Small maps: means over areas, their entropy, how far two agree."""
+"""Small maps: area means, entropy and correlation."""
 
 import numpy as np
 

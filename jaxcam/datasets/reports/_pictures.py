@@ -1,4 +1,4 @@
-"""Pictures of a report: found again, and seen as the model saw them."""
+"""Pictures of a report: found in the source again, and cropped as the model saw them."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ _LARGEST = 10_000  # sides in pixels that a store may say of a model's input
 
 
 class Seen(NamedTuple):
-    """What the model saw of a picture, or nothing; and what is wrong with it, or nothing."""
+    """The part of a picture that the model saw, if it was found, and the problem with it, if there is one."""
 
     view: Image.Image | None
     note: str = ""

@@ -1,4 +1,4 @@
-"""What a report knows of every record and store, as JSON: the page sorts, filters and draws from it."""
+"""Data of every record and store as JSON, from which the page sorts, filters and draws."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -101,7 +101,7 @@ def _pick(column: np.ndarray | None, at: np.ndarray) -> np.ndarray | None:
 
 
 def _numbers(column: np.ndarray | None) -> list[list[float | None]]:
-    """(N, T) -> T lists of N numbers of five digits, null where there is none."""
+    """(N, T) -> T lists of N numbers of five digits, null for NaN."""
     if column is None:
         return []
     return [
@@ -124,7 +124,7 @@ def _agreement(scans: Sequence[Scan], table: np.ndarray) -> list[float | None] |
 
 
 def _labels(scans: Sequence[Scan], table: np.ndarray) -> list[int] | None:
-    """What the sources say a record is: the first store that knows."""
+    """The label of each record, from the first store that has one."""
     picked = [_pick(scan.columns.get("label"), at) for scan, at in zip(scans, table, strict=True)]
     labels = np.full(table.shape[1], -1)
     for each in picked:

@@ -14,7 +14,7 @@ OBJECTS = 16  # ... and where a record has to be made
 
 
 def check_unchanged(store: Store, source: Source, batches: Iterable[int]) -> list[str]:
-    """Compares digests of records that are done with those in the store; gives what is to be noted.
+    """Compares the digests of records that are done with those in the store; returns notes.
 
     A bounded number of records is read: first those whose files were changed after the store was begun, as the file
     system says, then others, spread over all.
@@ -51,7 +51,7 @@ def _touched(store: Store, source: Source, rows: Sequence[int]) -> list[int]:
 
 
 def _digest(source: Source, row: int) -> bytes:
-    """The digest of a record; b"" where it cannot be read any more."""
+    """The digest of a record; b"" if it can no longer be read."""
     digest = getattr(source, "digest", None)
     try:
         with guarded():

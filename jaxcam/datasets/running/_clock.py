@@ -1,4 +1,4 @@
-"""Where the time goes: how long the device had work, and what the loop waited for."""
+"""Time measurement: how long the device was busy, and what the loop waited for."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Clock:
-    """Adds up seconds, by what they went into.
+    """Sums of seconds by activity.
 
     Attributes:
         fed: the loop waited for records to be read and decoded.
@@ -21,7 +21,7 @@ class Clock:
     _ended: float = 0.0
 
     def start(self) -> None:
-        """From now on: compiling is over."""
+        """Starts to count, after compilation."""
         self.began = time.perf_counter()
 
     @contextmanager
@@ -33,7 +33,7 @@ class Clock:
             self.fed += time.perf_counter() - start
 
     def step(self, started: float) -> None:
-        """A step that was started then has ended now."""
+        """Counts a step that began at a given time and has ended now."""
         now = time.perf_counter()
         self.busy += now - max(started, self._ended)
         self._ended = now
@@ -44,7 +44,7 @@ class Clock:
 
     @property
     def share(self) -> float:
-        """Share of the time so far in which the device had work."""
+        """Share of the time so far in which the device was busy."""
         return min(1.0, self.busy / max(self.seconds, 1e-9))
 
     def limit(self) -> str:

@@ -1,4 +1,4 @@
-"""What a store says of how it was made, and what of that must be the same for a run to go on."""
+"""Settings of a run as its store records them, and which of them must be equal for a run to continue."""
 
 import dataclasses
 import hashlib
@@ -32,7 +32,7 @@ def describe(
     crop: bool,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything that is needed to make the store again, as JSON.
+    """All settings that are needed to make the store again, as JSON.
 
     Args:
         options: of the method, as they were given: the request has those that depend on the device, too.
@@ -76,7 +76,7 @@ def versions() -> dict[str, str]:
 
 
 def notes(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """In what a run that goes on differs from the one that began, where that may change the rounding."""
+    """Differences between the run that continues and the one that began which may change rounding."""
     old, new = flatten(there), flatten(now)
     names = [name for name in new if name.startswith(("versions", "platform")) and name in old]
     older = "the store is of an older jaxcam and does not say which layer its maps are of: taken to be "
@@ -103,7 +103,7 @@ _KINDS = {"Submodule": "nnx", "Linen": "linen", "Tapped": "function", "Split": "
 
 
 def describe_probe(probe: Probe) -> dict[str, Any]:
-    """What tells two probes of the same parameters apart: the library, the layer, tokens, options of the call."""
+    """Settings that distinguish two probes of the same parameters: library, layer, tokens, options of the call."""
     anatomy = probe.anatomy
     path = getattr(anatomy, "path", None) or getattr(anatomy, "name", None) or ()
     called = [each for each in jax.tree.leaves(probe.parameters, is_leaf=callable) if callable(each)]

@@ -30,11 +30,11 @@ WRITERS = 2
 
 
 class BadRecord(Exception):
-    """A record that cannot be explained, where that is not to be."""
+    """A record failed in a strict run."""
 
 
 class Step(NamedTuple):
-    """Batches that the devices compute at once, and their results to come."""
+    """Batches that the devices compute at once, and their pending results."""
 
     starts: list[int]
     records: list[list[Record | Failed]]

@@ -1,4 +1,4 @@
-"""Counting what is done, and telling of it in events, dicts, for the log, the bar and machines."""
+"""Counts what is done and reports it as events (dicts) to the log, the progress bar and other listeners."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ class Summary(NamedTuple):
 
 
 class Meter:
-    """Counts what is done and tells every listener, one event at a time.
+    """Counts what is done and calls every listener with each event.
 
     Attributes:
         total, done, failed: records of this process's share; `done` are those that did not fail.
@@ -81,7 +81,7 @@ class Meter:
                 each(event)
 
     def written(self, number: int, rows: dict[str, Any]) -> None:
-        """A batch is in the store: counts it, and tells of it and of each of its records that failed."""
+        """Counts a batch that was written, and reports it and each of its failed records."""
         bad = np.flatnonzero(rows[STATUS] == FAILED)
         count = len(rows[STATUS])
         with self._lock:
@@ -101,7 +101,7 @@ class Meter:
             self.tell("batch", batch=number, **self.now())
 
     def now(self) -> dict[str, Any]:
-        """Where the run stands: done, failed and left, images a second, and the share of time devices had work."""
+        """State of the run: done, failed, left, images per second, and share of time that devices were busy."""
         rate = 0.0
         if self._recent:
             (first, before), (last, after) = self._recent[0], self._recent[-1]

@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def count(self) -> int:
-        """Targets of each record."""
+        """Number of targets of each record."""
         if isinstance(self.targets, Top):
             return self.targets.k
         return 1 if self.targets is None else len(self.targets)
@@ -94,7 +94,7 @@ class Plan:
 
 
 class Shape(NamedTuple):
-    """How many classes the model has, and the size of the layer's maps."""
+    """Number of classes of the model, and size of the layer's maps."""
 
     classes: int
     height: int

@@ -1,4 +1,4 @@
-"""A sign of life in the store, `alive-<process>.json`: so that a second run knows of the first.
+"""A sign of life in the store, `alive-<process>.json`, by which a second run notices the first.
 
 The first sign is written only where no living process has one, so that of two runs that start in the same instant one
 goes on. A run that is killed leaves its sign, which means nothing a minute later.
@@ -25,7 +25,7 @@ AHEAD = 10.0  # seconds by which the clock of another host may be ahead: no sign
 
 @contextmanager
 def pulse(kv: ts.KvStore, location: str, process: int, processes: int) -> Iterator[None]:
-    """Gives signs of life until the block ends.
+    """Writes signs of life until the block ends.
 
     Raises ValueError where another run has this process's share, or a part of it.
     """
@@ -105,7 +105,7 @@ def _is_alive(sign: dict[str, Any]) -> bool:
 
 
 def _runs(pid: int, began: str | None) -> bool:
-    """Whether a process of this host still runs, as far as can be seen: its number may be another's by now."""
+    """Whether a process of this host still runs. Its number may be used by another process now."""
     if os.name != "posix":  # on Windows os.kill ends the process that it asks about
         return True
     try:

@@ -1,4 +1,4 @@
-"""From a batch's records and what the device made of them to the rows of the store."""
+"""Rows of the store, made from a batch's records and the device's results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,7 +60,7 @@ def _reason(row: int, record: Record | Failed, problem: np.ndarray, reasons: Map
 
 
 def _note(zero: np.ndarray, targets: np.ndarray) -> str:
-    """That maps are zero everywhere, of which classes."""
+    """The note that says which classes have maps that are zero everywhere."""
     if not zero.any():
         return ""
     if zero.size == 1:

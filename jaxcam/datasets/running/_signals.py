@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends the run after what is in flight, the second at once."""
+"""Ctrl-C and SIGTERM: the first signal ends the run after the batches in flight, the second ends it at once."""
 
 import os
 import signal

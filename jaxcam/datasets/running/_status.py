@@ -1,4 +1,4 @@
-"""How far a run is, or was when it ended: read from its store, whoever writes it."""
+"""Progress of a run, read from its store, while it runs or afterwards."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from ._pulse import living
 
 
 class Status(NamedTuple):
-    """The standing of a run.
+    """Progress of a run.
 
     Attributes:
         records, done, failed, left: of the whole data set.
@@ -38,7 +38,7 @@ class Status(NamedTuple):
 
 
 def status(out: str | os.PathLike, *, verify: bool = False) -> Status:
-    """How far the run into the store `out` is.
+    """Progress of the run into the store `out`.
 
     Args:
         out: the store: a folder or a URL.

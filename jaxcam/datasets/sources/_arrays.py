@@ -119,7 +119,7 @@ def _load(path: Path, *, mmap_mode: Literal["r"] | None = None) -> Any:
 
 
 def pick(arrays: Mapping[str, Any], path: Path) -> tuple[Any, Any]:
-    """The pictures among named arrays, by name or as there is no other; and the labels, or None."""
+    """The array of pictures among named arrays, found by its name or as the only one; and the labels, or None."""
     names = list(arrays)
     pictures = next((name for name in ARRAYS if name in names), names[0] if len(names) == 1 else None)
     if pictures is None:

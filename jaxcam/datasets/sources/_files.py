@@ -9,7 +9,7 @@ from ...files._decode import Unreadable, is_systems, why_absent
 
 
 def size_of(path: str) -> int:
-    """Bytes of a file; -1 where there is none."""
+    """Size of a file in bytes; -1 if it does not exist."""
     try:
         return os.stat(path).st_size
     except OSError:
@@ -17,7 +17,7 @@ def size_of(path: str) -> int:
 
 
 def time_of_change(path: str) -> float:
-    """When a file was written, renamed or replaced, as the file system says, in seconds; 0.0 where there is none."""
+    """Time of a file's last change in seconds, from the file system; 0.0 if the file does not exist."""
     try:
         found = os.stat(path)
     except OSError:
@@ -26,7 +26,7 @@ def time_of_change(path: str) -> float:
 
 
 def digest_of_file(path: str) -> bytes:
-    """sha256 of a file's bytes. Raises Unreadable where there is none, OSError where it cannot be read."""
+    """sha256 of a file's bytes. Raises Unreadable if it does not exist, OSError if it cannot be read."""
     if absent := why_absent(path):
         raise Unreadable(absent)
     with open(path, "rb") as file:

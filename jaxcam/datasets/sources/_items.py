@@ -1,4 +1,4 @@
-"""What one item of a Python object, or one ArrayRecord decoded, may be; and what is checked of any record."""
+"""Records from items of a Python object or from decoded ArrayRecords, and the checks of every record."""
 
 import hashlib
 import math

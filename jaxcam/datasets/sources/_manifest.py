@@ -103,7 +103,7 @@ def _target(value: object) -> int | str | None:
 
 
 def _boxes(value: object, *, needed: bool) -> Boxes:
-    """Boxes of a row. Raises ValueError for what is none, unless they are not needed."""
+    """Boxes of a row. Raises ValueError for a value that is not boxes, unless boxes are not needed."""
     try:
         return as_boxes(_from_json(value))
     except (TypeError, ValueError):

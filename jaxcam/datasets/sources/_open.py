@@ -1,4 +1,4 @@
-"""Which source reads what is given."""
+"""Chooses the source class for a data set."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class _Options(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """What a source is called in a message, the options that it takes, and what opens it."""
+    """Name of a source in messages, its options, and the function that opens it."""
 
     words: str
     takes: tuple[str, ...]
@@ -79,7 +79,7 @@ def open(
     decode: Callable[[Any], Any] | None = None,
     boxes: bool = True,
 ) -> Source:
-    """A data set, checked as far as that takes no long work.
+    """Opens a data set, after the checks that are quick.
 
     Args:
         what: a path, or an object. A folder of pictures, with a folder for each class or without; a manifest (.csv,

@@ -1,4 +1,4 @@
-"""What a data set is made of: records, those that cannot be read, and the source they come from."""
+"""Records of a data set, errors of those that cannot be read, and the protocol of a source."""
 
 import abc
 import errno
@@ -62,11 +62,11 @@ class Source(Protocol):
         ...
 
     def name(self, i: int, /) -> str:
-        """What record `i` is called, without reading it."""
+        """Name of record `i`, without reading it."""
         ...
 
     def fingerprint(self) -> str:
-        """sha256 of what the records are called, their labels and sizes in bytes: tells one data set from another."""
+        """sha256 of the records' names, labels and sizes in bytes: distinguishes data sets."""
         ...
 
 

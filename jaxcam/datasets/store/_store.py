@@ -69,7 +69,7 @@ class Store:
 
     @cached_property
     def paths(self) -> list[str]:
-        """Of each record: where its picture is in the source."""
+        """Path of each record's picture in the source."""
         return self.read("path").tolist()
 
     def done(self) -> set[int]:
@@ -77,7 +77,7 @@ class Store:
         return self.written(STATUS)
 
     def written(self, name: str) -> set[int]:
-        """The numbers of the batches of which an array has a chunk."""
+        """Numbers of the batches for which an array has a chunk."""
         return written(self.kv, name)
 
     def rows(self, number: int) -> range:
@@ -101,7 +101,7 @@ class Store:
             return np.asarray(array[start : length if stop is None else min(stop, length)].read().result())
 
     def array(self, name: str, *, strict: bool = False) -> ts.TensorStore:
-        """An array of numbers; `strict`: to read a chunk that is not there is an error."""
+        """An array of numbers; with `strict`, reading a missing chunk is an error."""
         if (name, strict) not in self._open:
             about = self.layout.get(name)
             with self.damaged(name):
@@ -139,7 +139,7 @@ class Store:
         return found if isinstance(found, str) else "other"
 
     def damaged(self, name: str) -> AbstractContextManager[None]:
-        """Around what reads an array: whatever it raises is a ValueError that names the store and the array."""
+        """Context manager: any error while an array is read becomes a ValueError that names the store and the array."""
         return foreign(f"{self.location!r}: {name!r} is damaged")
 
     def _texts(self, name: str, start: int, stop: int) -> np.ndarray:

@@ -80,7 +80,7 @@ def _decode(chunk: bytes, size: int, about: Mapping[str, Any]) -> list[str]:
 
 
 def is_text(about: Mapping[str, Any]) -> bool:
-    """Whether an array is one of strings as they are read here, with a checksum or, in older stores, without."""
+    """Whether an array has the string format that is read here, with a checksum or, in older stores, without."""
     return about["data_type"] == "string" and [each["name"] for each in about["codecs"]] in _CODECS
 
 

@@ -1,4 +1,4 @@
-"""Looking for chunks of a store that are damaged or missing."""
+"""Finds chunks of a store that are damaged or missing."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 

@@ -63,7 +63,7 @@ class Writer:
             raise OSError(errno.ENOENT, reason, self.store.location)
 
     def forget(self, number: int) -> None:
-        """A batch is no longer done."""
+        """Marks a batch as not done."""
         with cannot_write(self.store.location):
             self.store.kv.write(f"{STATUS}/c/{number}", None).result()
 
@@ -115,7 +115,7 @@ def create(
 
 
 def _attributes(text: bytes) -> Any:
-    """How a store was made, by the text of its group; None where that is none."""
+    """Settings of a store, read from the text of its group; None if the text is not that of a store."""
     try:
         return json.loads(text)["attributes"]["jaxcam"]
     except (ValueError, LookupError, TypeError):
