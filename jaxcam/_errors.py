@@ -32,7 +32,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> st
     near = nearest(str(name), names, cutoff=0.5)
     guess = f"; did you mean {near!r}?" if near else "."
     rest = f", ... ({len(names)} in all)" if len(names) > show else ""
-    return f"no {kind} {name!r}{guess} There are: {', '.join(each[:100] for each in names[:show])}{rest}"
+    return f"no {kind} {brief(name)}{guess} There are: {', '.join(each[:100] for each in names[:show])}{rest}"
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float) -> str | None:
@@ -63,6 +63,12 @@ def choose(
     if name not in known:
         raise ValueError(unknown(kind, name, known, show=show))
     return known[name] if isinstance(known, Mapping) else name
+
+
+def brief(value: object) -> str:
+    """The value as in Python, cut after 200 characters: one that comes from a file may be long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}... ({len(text)} characters)"
 
 
 def listed(names: Iterable[str], *, last: str = "or") -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
-from .._errors import unknown
+from .._errors import brief, unknown
 from .._targets import Top, top
 
 HOLDING = 10  # classes whose names hold a word that names none
@@ -37,7 +37,7 @@ class Labels:
         """
         if not self._indices:
             raise ValueError(
-                f"target {name!r}: no class names are known for this model; give its number, "
+                f"target {brief(name)}: no class names are known for this model; give its number, "
                 f"0 to {self.classes - 1}, or a file of names with --labels"
             )
         indices = self._indices.get(name.strip().casefold())
@@ -55,7 +55,7 @@ class Labels:
         if found := list(dict.fromkeys([*whole, *part])):
             listed = ", ".join(f"{self.names[each]} ({each})" for each in found[:HOLDING])
             more = f" and {len(found) - HOLDING} more" if len(found) > HOLDING else ""
-            return f"no class {name!r}; these hold it: {listed}{more}"
+            return f"no class {brief(name)}; these hold it: {listed}{more}"
         return unknown("class", name, [key for key in self._indices if not _SYNSET.fullmatch(key)], show=3)
 
 
@@ -111,7 +111,7 @@ def _json(value: object) -> list[tuple[str, ...]]:
     for key, entry in value.items():
         words = entry if isinstance(entry, list) else [entry]  # Keras: {"0": ["n01440764", "tench"]}
         if not words or not all(isinstance(word, str) for word in words):
-            raise ValueError(f"class {key} of the JSON has no name: {entry!r}")
+            raise ValueError(f"class {key} of the JSON has no name: {brief(entry)}")
         entries[int(key)] = (words[-1], *words[:-1])
     return _ordered(entries, len(value))
 
@@ -165,7 +165,7 @@ def parse_target(text: str, labels: Labels) -> int:
     """
     if re.match(r"top\W*(-?\d|$)", text.strip(), re.I):
         raise ValueError(
-            f"no target {text!r}: a class by number or name, or top-1 to top-{labels.classes}, such as top-3"
+            f"no target {brief(text)}: a class by number or name, or top-1 to top-{labels.classes}, such as top-3"
         )
     if not re.fullmatch(r"[+-]?\d+", text.strip()):
         return labels.index(text)

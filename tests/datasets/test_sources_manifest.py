@@ -192,3 +192,26 @@ def test_parquet_without_pyarrow(folder, monkeypatch):
     (folder / "rows.parquet").write_bytes(b"")
     with pytest.raises(ImportError, match=r"pyarrow: pip install 'jaxcam\[data\]'"):
         datasets.open(folder / "rows.parquet")
+
+
+LONG = "x" * 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.csv", HEADED + "a/2.png" + ",1" * 9000 + "\n"),
+        ("r.csv", HEADED + f"a/2.png,1,{LONG}\n"),
+        ("r.csv", f"{LONG},target\na/1.png,1\n"),
+        ("r.jsonl", json.dumps({"path": [1] * 9000})),
+        ("r.jsonl", json.dumps({"path": "a/1.png", "target": [1] * 9000})),
+        ("r.jsonl", json.dumps({"path": "a/1.png", "boxes": [LONG]})),
+        ("r.jsonl", json.dumps({"path": "a/1.png", "boxes": {"x": LONG}})),
+    ],
+)
+def test_values_of_any_length_are_cut_in_errors(folder, name, content):
+    path = folder / name
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"\.\.\. \(\d+ characters\)|did you mean|There are") as caught:
+        datasets.open(path)
+    assert len(str(caught.value)) < 1000

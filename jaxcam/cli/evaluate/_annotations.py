@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..._errors import foreign
+from ..._errors import brief, foreign
 from ...files._fields import BOX, BOXES, OBJECTS, PATHS, TARGETS, lacking
 
 
@@ -50,7 +50,7 @@ def read_boxes(path: Path) -> dict[str, list[tuple[Any, list]]]:
     for number, row in _numbered(path, _json(path)):
         objects = row.get(OBJECTS, [row])
         if not isinstance(objects, list) or not all(isinstance(each, dict) for each in objects):
-            raise ValueError(f"{path}: row {number}: objects is a list of objects; got {objects!r}")
+            raise ValueError(f"{path}: row {number}: objects is a list of objects; got {brief(objects)}")
         groups = defaultdict(list)
         for each in objects:
             classes = next((each[key] for key in TARGETS if key in each), None)
@@ -59,7 +59,7 @@ def read_boxes(path: Path) -> dict[str, list[tuple[Any, list]]]:
             boxes = [_key(path, number, each, BOX)] if OBJECTS in row else each.get(BOXES[0])
             if not isinstance(boxes, list) or not boxes or not all(map(_is_box, boxes)):
                 raise ValueError(
-                    f"{path}: row {number}: boxes is a list of [x0, y0, x1, y1], with one at least; got {boxes!r}"
+                    f"{path}: row {number}: boxes is a list of [x0, y0, x1, y1], with one at least; got {brief(boxes)}"
                 )
             groups[json.dumps(classes)] += boxes
         if not groups:
@@ -124,11 +124,11 @@ def _by_picture(path: Path, rows: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in rows:
         if not isinstance(name, str):
-            raise ValueError(f"{path}: a picture is named by its path; got {name!r}")
+            raise ValueError(f"{path}: a picture is named by its path; got {brief(name)}")
         if "\0" in name or not _encodable(name):
-            raise ValueError(f"{path}: no file can have the name {name!r}")
+            raise ValueError(f"{path}: no file can have the name {brief(name)}")
         if name in found:
-            raise ValueError(f"{path} has two rows for {name!r}")
+            raise ValueError(f"{path} has two rows for {brief(name)}")
         found[name] = value
     if not found:
         raise ValueError(f"{path} has no row")
@@ -170,6 +170,6 @@ def _table(path: Path) -> Iterator[tuple[str, str]]:
     for row in rows:
         if len(row) != width:
             raise ValueError(
-                f"{path}: a row needs {width} columns, a picture and a class among them; got {row}"
+                f"{path}: a row needs {width} columns, a picture and a class among them; got {brief(row)}"
             )
         yield row[columns[0]].strip(), row[columns[1]].strip()

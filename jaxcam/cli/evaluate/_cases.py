@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..._dtypes import ArrayLike
+from ..._errors import brief
 from ...files._decode import Unreadable, size_of_picture
 from ...files._labels import Labels, parse_target, top_of
 from ...metrics import rescale_boxes
@@ -148,7 +149,7 @@ def _indices(value: object, labels: Labels) -> tuple[int, ...]:
     values = value if isinstance(value, list) else [value]
     for each in values:
         if isinstance(each, bool) or not isinstance(each, int | str):
-            raise ValueError(f"a class is a number or a name; got {each!r}")
+            raise ValueError(f"a class is a number or a name; got {brief(each)}")
     if not values:
         raise ValueError("its list of classes is empty")
     return tuple(dict.fromkeys(parse_target(str(each), labels) for each in values))

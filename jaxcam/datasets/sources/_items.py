@@ -10,6 +10,7 @@ from typing import Any, SupportsIndex, cast
 import numpy as np
 from PIL import Image
 
+from ..._errors import brief
 from ...files._decode import decode, decode_file, why_unreadable
 from ...files._fields import BOXES, PATH, PICTURE, TARGET, first
 from ...models._preprocess import Picture, upright_rgb
@@ -59,11 +60,11 @@ def as_label(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"a class must be a whole number; got {value!r}")
+        raise TypeError(f"a class must be a whole number; got {brief(value)}")
     try:
         label = operator.index(cast(SupportsIndex, value))
     except TypeError:
-        raise TypeError(f"a class must be a whole number; got {value!r}") from None
+        raise TypeError(f"a class must be a whole number; got {brief(value)}") from None
     if label < -1:
         raise ValueError(f"a class is 0 or more, or -1 for none; got {label}")
     if label >= _CLASSES:
@@ -77,7 +78,7 @@ def as_boxes(value: object) -> Boxes:
     Raises ValueError for what is not four numbers, and for a box without area.
     """
     if value is not None and not isinstance(value, list | tuple | np.ndarray):
-        raise ValueError(f"boxes are rows of x0, y0, x1, y1; got {value!r}")
+        raise ValueError(f"boxes are rows of x0, y0, x1, y1; got {brief(value)}")
     rows = [] if value is None else list(value)
     if rows and all(isinstance(each, int | float | np.number) for each in rows):
         rows = [rows]
@@ -88,7 +89,7 @@ def _box(row: object) -> tuple[float, float, float, float]:
     try:
         x0, y0, x1, y1 = (float(each) for each in cast(Iterable[float], row))
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"a box is [x0, y0, x1, y1]; got {row!r}") from None
+        raise ValueError(f"a box is [x0, y0, x1, y1]; got {brief(row)}") from None
     if not (all(map(math.isfinite, (x0, y0, x1, y1))) and x0 < x1 and y0 < y1):
         raise ValueError(f"a box is [x0, y0, x1, y1] with x0 < x1 and y0 < y1; got {[x0, y0, x1, y1]}")
     return x0, y0, x1, y1

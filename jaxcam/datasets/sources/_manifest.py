@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..._errors import brief
 from ...files._decode import decode_file
 from ...files._fields import BOXES, PATHS, TARGET, first
 from ...files._labels import Labels
@@ -41,7 +42,7 @@ class Manifest(Guarded):
             try:
                 given = first(row, PATHS)
                 if not isinstance(given, str) or not given:
-                    raise ValueError(f"a path is text; got {given!r}")
+                    raise ValueError(f"a path is text; got {brief(given)}")
                 os.fsencode(given)  # half of a surrogate pair cannot be in a file's name
                 target = _target(first(row, TARGET))
                 if found := _boxes(first(row, BOXES), needed=boxes):
@@ -118,7 +119,7 @@ def _from_json(value: object) -> object:
     try:
         return json.loads(value) if value.strip() else None
     except (ValueError, RecursionError):
-        raise ValueError(f"boxes are JSON such as [[x0, y0, x1, y1]]; got {value!r}") from None
+        raise ValueError(f"boxes are JSON such as [[x0, y0, x1, y1]]; got {brief(value)}") from None
 
 
 def _number(

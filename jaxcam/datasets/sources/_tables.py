@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..._errors import foreign
+from ..._errors import brief, foreign
 from ...files._fields import BOXES, PATHS, TARGET, first, lacking
 
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
@@ -23,7 +23,7 @@ def _delimited(path: Path) -> Rows:
                 if len(row) != len(heading):
                     raise ValueError(
                         f"{path}: line {reader.line_num}: {len(heading)} columns are named, the row has {len(row)}: "
-                        f"{row!r}"
+                        f"{brief(row)}"
                     )
                 # an empty field is none at all
                 yield (
