@@ -150,3 +150,14 @@ def test_the_other_side_reads_the_checksums(out):
     with pytest.raises(ValueError, match=r"(?i)checksum"):
         group["path"][:]
     assert np.isfinite(group["maps"][:]).all()
+
+
+LONG = "9" * 9000
+
+
+def test_what_a_library_says_of_a_damaged_array_is_cut(out):
+    group = out / "zarr.json"
+    group.write_text(group.read_text().replace('"data_type": "int32"', f'"data_type": "in{LONG}"'))
+    with pytest.raises(ValueError, match=r"is damaged: .*\.\.\. \(\d+ characters\)") as caught:
+        datasets.open_store(out)["target"]
+    assert len(str(caught.value)) < 1000
