@@ -23,7 +23,7 @@ def foreign(words: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = "takes more memory than there is" if isinstance(error, MemoryError) else str(error).strip()
-        raise ValueError(f"{words}: {_cut((reason or type(error).__name__).splitlines()[0], 500)}") from error
+        raise ValueError(f"{words}: {cut((reason or type(error).__name__).splitlines()[0], 500)}") from error
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, show: int = 12) -> str:
@@ -67,10 +67,11 @@ def choose(
 
 def brief(value: object) -> str:
     """The value as in Python, cut after 200 characters: one that comes from a file may be long."""
-    return _cut(repr(value), 200)
+    return cut(repr(value), 200)
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """The text, or its first `most` characters and how many it has."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import foreign
+from .._errors import brief, cut, foreign
 from ..files._members import META, PROGRAM, WEIGHTS
 
 FORMAT, VERSION = "jaxcam explainer", 1
@@ -63,7 +63,11 @@ def read_archive(path: Path) -> Archive:
             parts = _parts(path, folder)
     except zipfile.BadZipFile as error:
         whole_file = zipfile.is_zipfile(path)
-        reason = f"is damaged: {error}" if whole_file else "was not written by jaxcam.export, or is cut short"
+        reason = (
+            f"is damaged: {cut(str(error), 500)}"
+            if whole_file
+            else "was not written by jaxcam.export, or is cut short"
+        )
         raise ValueError(f"{path} {reason}") from error
     with foreign(f"{path} is damaged"):
         metadata = json.loads(parts[META])
@@ -72,7 +76,7 @@ def read_archive(path: Path) -> Archive:
     with foreign(f"{path} is damaged"):
         arrays = dict(deserialize(parts[WEIGHTS]))
     if lost := [name for name in types if name not in arrays]:
-        raise ValueError(f"{path} is damaged: {lost[0]!r} is not among its weights")
+        raise ValueError(f"{path} is damaged: {brief(lost[0])} is not among its weights")
     with foreign(f"{path} is damaged"):
         weights = {
             # by the name of the type: safetensors' own reader for NumPy knows no bfloat16
@@ -102,7 +106,7 @@ def _check(path: Path, metadata: object) -> None:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by jaxcam.export: its {META} is of another format")
     if not isinstance(metadata.get("version"), int):
-        raise ValueError(f"{path} is damaged: its version is {metadata.get('version')!r}")
+        raise ValueError(f"{path} is damaged: its version is {brief(metadata.get('version'))}")
     if metadata["version"] > VERSION:
         raise ValueError(
             f"{path} is of version {metadata['version']}, and this jaxcam reads up to version {VERSION}: it was "
@@ -110,7 +114,7 @@ def _check(path: Path, metadata: object) -> None:
         )
     for key, kind in _TYPES.items():
         if not isinstance(metadata.get(key, ...), kind):
-            raise ValueError(f"{path} is damaged: its {key} is {metadata.get(key)!r}")
+            raise ValueError(f"{path} is damaged: its {key} is {brief(metadata.get(key))}")
     for key in ("image", "maps", "platforms"):
         wanted = str if key == "platforms" else int
         if not all(isinstance(each, wanted) for each in metadata[key]):
