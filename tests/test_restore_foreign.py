@@ -176,6 +176,16 @@ def test_parts_that_are_damaged(write, parts, monkeypatch):
         jaxcam.restore(write(zipfile.ZIP_DEFLATED, weights=bytes(10**7)))
 
 
+def test_a_name_that_swallows_the_next_part_is_cut(write):
+    path = write()
+    content = bytearray(path.read_bytes())
+    content[26:28] = (9000).to_bytes(2, "little")  # the length of the first part's name, in its own header
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"is damaged: .*\.\.\. \(\d+ characters\)") as caught:
+        jaxcam.restore(path)
+    assert len(str(caught.value)) < 1000
+
+
 def test_own_mistakes_do_not_read_as_damage(write, monkeypatch):
     def broken(*arguments):
         raise TypeError("a mistake of ours")

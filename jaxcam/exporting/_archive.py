@@ -118,7 +118,7 @@ def _check(path: Path, metadata: object) -> None:
     for key in ("image", "maps", "platforms"):
         wanted = str if key == "platforms" else int
         if not all(isinstance(each, wanted) for each in metadata[key]):
-            raise ValueError(f"{path} is damaged: its {key} is {metadata[key]!r}")
+            raise ValueError(f"{path} is damaged: its {key} is {brief(metadata[key])}")
 
 
 def _writer(metadata: Mapping[str, Any]) -> str:
