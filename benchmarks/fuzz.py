@@ -98,7 +98,7 @@ def _warm(kind: str) -> None:
     import importlib
 
     names = {
-        "checkpoints": ["converters", "fuzz_checkpoints", "safetensors.numpy"],
+        "checkpoints": ["converters", "safetensors.numpy"],
         "pictures": ["jaxcam.datasets", "jaxcam.models"],
         "manifests": [
             "jaxcam.datasets.sources._open",
