@@ -34,6 +34,5 @@ class Split:
 
     def split_at(self, parameters: tuple[Callable, Callable], images: Array) -> tuple[Array, Rest]:
         features, head = parameters
-        size = images.shape[1], images.shape[2]
-        activation, restore = as_map(features(images), size, self.tokens, self.who)
+        activation, restore = as_map(features(images), images.shape[1:-1], self.tokens, self.who)
         return activation, lambda changed: head(restore(changed))

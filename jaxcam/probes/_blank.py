@@ -57,19 +57,20 @@ def why_blank(probe: Probe, image: Image, target: Target) -> str:
 
 
 def warn_of_blank(probe: Probe, images: Array, targets: PyTree, axis: int | None, maps: Array) -> None:
-    """Warns of maps `(B, H, W)` or `(B, T, H, W)` that are not finite, or zero everywhere for want of a gradient.
+    """Warns of maps `(B, *space)` or `(B, T, *space)` that are not finite, or zero everywhere for want of a gradient.
 
     It waits for the maps. One image is looked at again where a map is zero everywhere.
     """
     values = np.asarray(maps)
-    wrong = np.argwhere(~np.isfinite(values).all(axis=(-2, -1)))
+    space = tuple(range(-(images.ndim - 2), 0))
+    wrong = np.argwhere(~np.isfinite(values).all(axis=space))
     if len(wrong):
         warnings.warn(
             f"{_which(wrong, len(values))} not finite: activations, gradient or output hold NaN or infinity",
             MapWarning,
             stacklevel=3,
         )
-    blank = np.argwhere(~values.any(axis=(-2, -1)))
+    blank = np.argwhere(~values.any(axis=space))
     if not len(blank):
         return
     image, *place = blank[0].tolist()

@@ -89,7 +89,7 @@ class Marked(Hashable, Protocol):
 def split_at_mark(model: Marked, parameters: PyTree, images: Array) -> tuple[Array, Rest]:
     """The activation at the mark as a map `(1, h, w, K)`, and the function of a changed one that runs the rest."""
     activation, run = _split(model, parameters, images)
-    seen, restore = as_map(activation, (images.shape[1], images.shape[2]), model.tokens, model.who)
+    seen, restore = as_map(activation, images.shape[1:-1], model.tokens, model.who)
 
     def rest(changed: Array) -> PyTree:
         if not (more := varying(changed) - varying(seen)):

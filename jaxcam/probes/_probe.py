@@ -15,13 +15,13 @@ from ._anatomy import Anatomy, Split
 from ._functions import as_pytree
 from ._linen import Linen, path_of
 from ._marks import Rest, varying
-from ._mistakes import channels_first, check_array, check_layer, check_model, one_position
+from ._mistakes import channels_first, check_array, check_layer, check_model, one_position, taken_for
 from ._modes import check_call
 from ._nnx import Submodule, resolve, static_and_arrays
 from ._tap import Tapped
 
 Edit = Callable[[Array], Array]
-Image = Float[Array | np.ndarray, "H W C"]
+Image = Float[Array | np.ndarray, "*image C"]
 
 
 class Look(NamedTuple):
@@ -105,8 +105,10 @@ class Probe:
         except Exception as error:
             if advice := channels_first(image):
                 raise ValueError(f"{advice}. The model said: {error}") from error
+            if note := taken_for(image):
+                error.add_note(note)
             raise
-        if activation.shape[1:3] == (1, 1):
+        if all(side == 1 for side in activation.shape[1:-1]):
             raise ValueError(one_position(self.anatomy.who, image, getattr(self.anatomy, "default", None)))
         return activation[0], lambda changed: jax.tree.map(lambda leaf: leaf[0], rest(changed[None]))
 
@@ -223,9 +225,9 @@ def _check_static(model: object, options: tuple[tuple[str, Any], ...]) -> None:
 
 def check_image(image: Array | np.ndarray) -> None:
     check_array(image)
-    if image.ndim != 3:
+    if image.ndim not in (2, 3, 4):
         raise ValueError(
-            f"a probe takes one image (H, W, C); got shape {image.shape}. "
+            f"a probe takes one image (H, W, C), one signal (L, C) or one volume (D, H, W, C); got shape {image.shape}. "
             "Map over a batch with jax.vmap, or call jaxcam.explain."
         )
     if not jnp.issubdtype(image.dtype, jnp.floating):
