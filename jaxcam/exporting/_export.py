@@ -122,7 +122,7 @@ def export(
 
 
 def _program(rebuild: Callable, anatomy: Anatomy, static: Static) -> Callable:
-    """Weights, images `(B, *space, C)`, targets `(B,)` -> maps and outputs. A target below 0 is the most likely class."""
+    """Weights, images `(B, *space, C)`, targets `(B,)` -> maps and outputs. A target below 0: the most likely class."""
 
     def program(leaves, images, targets):
         parts = rebuild(leaves)
@@ -172,7 +172,8 @@ def _shape(image: Sequence[int]) -> tuple[int, ...]:
     shape = tuple(image)
     if len(shape) not in (2, 3, 4) or not all(isinstance(side, int) and side >= 1 for side in shape):
         raise ValueError(
-            f"image must be a shape (H, W, C), such as (224, 224, 3), or (L, C) or (D, H, W, C); got {image!r}"
+            "image must be a shape (H, W, C), such as (224, 224, 3), or (L, C) of signals, or (D, H, W, C) of volumes; "
+            f"got {image!r}"
         )
     return shape
 

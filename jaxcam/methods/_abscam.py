@@ -28,7 +28,7 @@ def abscam(
     chunk: int | None = None,
     fuse: Fuse = channel_sum,
 ) -> Float[Array, "*space"]:
-    """Abs-CAM: `w_k = mean_p |G_kp|` over positions p, `M_k = N(up(w_k A_k))`, `y_k = p_c(x ⊙ M_k)`, `M = Σ_k y_k w_k A_k`.
+    """Abs-CAM: `w_k = mean |G_k|`, `M_k = N(up(w_k A_k))`, `y_k = p_c(x ⊙ M_k)`, `M = Σ_k y_k w_k A_k`.
 
     Phase 1 is `Σ_k w_k A_k` alone: one forward and one backward pass. Phase 2 adds a forward pass for each channel.
     Its merges:

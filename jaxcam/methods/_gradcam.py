@@ -18,7 +18,7 @@ from ._of_probe import of_probe
 def gradcam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "*space"]:
-    """Grad-CAM: `w_k = mean_p G_kp` over the positions p, `M = Σ_k w_k A_k`.
+    """Grad-CAM: `w_k = mean G_k`, `M = Σ_k w_k A_k`.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.

@@ -15,7 +15,7 @@ def hirescam(
     """HiResCAM: `M = Σ_k G_k ⊙ A_k`, the product at every position first, then the sum over channels.
 
     Where one fully connected layer follows, with or without pooling before it, the map is faithful: it adds up to
-    the score, `Σ_p M_p = s_c - b_c` over positions p, so every position shows what it contributed. With global average pooling it
+    the score, `Σ M = s_c - b_c`, so every position shows what it contributed. With global average pooling it
     is Grad-CAM's map exactly, and CAM's divided by the number of positions. There is no ReLU inside the sum; that is
     another method, `gradcam_elementwise`. The target should be a logit: the sum does not hold for a probability.
 

@@ -56,8 +56,8 @@ def taken_for(image: Array | np.ndarray) -> str | None:
     rank, shape = image.ndim - 1, tuple(image.shape)
     if rank == 3:
         return (
-            f"an image of shape {shape} is one volume (D, H, W, C); of a batch of pictures take one at a time: map over "
-            "it with jax.vmap, or call jaxcam.explain"
+            f"an image of shape {shape} is one volume (D, H, W, C); of a batch of pictures take one at a time: map "
+            "over it with jax.vmap, or call jaxcam.explain"
         )
     if rank == 1:
         return f"an image of shape {shape} is one signal (L, C), and a picture is (H, W, C)"

@@ -227,8 +227,8 @@ def check_image(image: Array | np.ndarray) -> None:
     check_array(image)
     if image.ndim not in (2, 3, 4):
         raise ValueError(
-            f"a probe takes one image (H, W, C), one signal (L, C) or one volume (D, H, W, C); got shape {image.shape}. "
-            "Map over a batch with jax.vmap, or call jaxcam.explain."
+            f"a probe takes one image (H, W, C), one signal (L, C) or one volume (D, H, W, C); got shape "
+            f"{image.shape}. Map over a batch with jax.vmap, or call jaxcam.explain."
         )
     if not jnp.issubdtype(image.dtype, jnp.floating):
         raise TypeError(

@@ -37,8 +37,8 @@ def as_map(activation: PyTree, image: Grid, leading: int | None, who: str) -> tu
         axes = {1: "l", 2: "h, w", 3: "d, h, w"}[rank]
         number = {1: "one spatial axis", 2: "two spatial axes", 3: "three spatial axes"}[rank]
         raise ValueError(
-            f"{who} returns {seen} for a batch of one image: a map needs an activation (1, {axes}, K) with {number} and "
-            f"channels last, or tokens (1, {axes.replace(',', ' *')}, K)"
+            f"{who} returns {seen} for a batch of one image: a map needs an activation (1, {axes}, K) with {number} "
+            f"and channels last, or tokens (1, {axes.replace(',', ' *')}, K)"
         )
     if len(shape) == rank + 2 and not (rank == 1 and leading):
         return activation, lambda changed: changed
