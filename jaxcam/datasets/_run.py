@@ -31,7 +31,7 @@ from .running._signals import Stop, Stopped, listening
 from .sources._classes import as_labels
 from .sources._open import Dataset
 from .sources._open import open as open_source
-from .sources._record import Source
+from .sources._record import Source, Unreadable
 from .store._columns import DONE, FAILED, STATUS, Column
 from .store._leftovers import belongs, sweep
 from .store._resume import open_or_create
@@ -45,7 +45,7 @@ def run(
     probe: Probe,
     *,
     out: str | os.PathLike[str],
-    preprocess: Preprocess,
+    preprocess: Preprocess | None,
     method: Method | str = "gradcam",
     options: Mapping[str, object] | None = None,
     targets: str | int | Top | list[int] | tuple[int, ...] = "top-1",
@@ -77,7 +77,9 @@ def run(
         source: of pictures: what `jaxcam.datasets.open` takes, or what it gives.
         probe: a layer of a model, from `jaxcam.probe`.
         out: the store: a folder, or a URL (`gs://`, `s3://`, `file://`).
-        preprocess: as the model wants pictures, from `jaxcam.models.preprocess`.
+        preprocess: as the model wants pictures, from `jaxcam.models.preprocess`. None for records that are arrays of
+            floats `(*space, C)`, all of one shape, which the model takes as they are: signals, volumes, or pictures
+            of any number of channels.
         method: a function of `jaxcam.METHODS`, its name, or any function of the same signature.
         options: of the method.
         targets: the classes to explain: "top-1", "top-5", `jaxcam.top(k)`; a class, or several, for every record; or
@@ -112,15 +114,20 @@ def run(
         Stopped: Ctrl-C or SIGTERM; what was in flight is written. It is a KeyboardInterrupt.
     """
     # What is read.
-    source = cast(Source, source) if hasattr(source, "fingerprint") else open_source(source, boxes=False)
+    as_is = preprocess is None
+    if not hasattr(source, "fingerprint"):
+        source = open_source(source, boxes=False, preprocessed=as_is)
+    source = cast(Source, source)
     _check_counts(len(source), batch, process, processes)
-    reading = _Reading(source, preprocess, crop, workers or max(2, os.cpu_count() or 2))
+    *size, channels = _shape(source) if preprocess is None else (preprocess.size, preprocess.size, 3)
+    reading = _Reading(source, preprocess, (*size, channels), crop, workers or max(2, os.cpu_count() or 2))
 
     # What is computed of each record, and kept.
     plan = Plan(
         targets=parse_targets(targets),
         stored=stored,
-        size=(preprocess.size, preprocess.size),
+        size=tuple(size),
+        channels=channels,
         maps_dtype=maps_dtype,
         logits=logits,
         metrics=tuple(dict.fromkeys(metrics)),
@@ -135,7 +142,7 @@ def run(
     labels = labels_of(source, names, shape.classes, needed=plan.targets is None)
 
     # The store: a new one, or one that was begun with the same settings.
-    more = {**(metadata or {}), "layer_size": [shape.height, shape.width]}
+    more = {**(metadata or {}), "layer_size": list(shape.size)}
     more["classes"] = None if names is None else list(names.names)
     attributes = describe(plan, request, options, source, preprocess, crop=crop, more=more)
     labels.check(source)
@@ -183,7 +190,8 @@ class _Reading(NamedTuple):
     """Where pictures come from, and how they are read."""
 
     source: Source
-    preprocess: Preprocess
+    preprocess: Preprocess | None
+    shape: tuple[int, ...]
     crop: bool
     workers: int
 
@@ -213,9 +221,26 @@ def _explain(task: _Task, writer: Writer, left: Sequence[int], meter: Meter, sto
         crop=task.reading.crop,
         workers=task.reading.workers,
         ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
+        shape=task.reading.shape,
     )
     reporting = {"report": meter.written, "clock": meter.clock, "strict": task.strict}
     Loop(writer, task.columns, program, task.labels, **reporting).run(batches, stop)
+
+
+def _shape(source: Source) -> tuple[int, ...]:
+    """The shape `(*space, C)` of the records of a source of arrays: the first one's."""
+    try:
+        picture = source[0].picture
+    except Unreadable as error:
+        raise ValueError(
+            f"preprocess=None: the first record tells the shape of all, and it {error}"
+        ) from error
+    if not isinstance(picture, np.ndarray):
+        raise ValueError(
+            "preprocess=None is for arrays of floats (*space, C); these records are pictures, which need the model's "
+            "preprocess="
+        )
+    return picture.shape
 
 
 def _mend(writer: Writer, mine: range) -> list[str]:
