@@ -8,16 +8,16 @@ slices along z, y and x, and the maximum along z.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from PIL import Image, ImageDraw
 
 CURVE = (384, 128)  # width and height of a signal's picture, in pixels
 WIDE = 384  # of a volume's, at most
 LINES = ("#1f6fb4", "#c2571a", "#2f8f4e", "#7a4fb0", "#a33b3b", "#5c5c5c")  # of a signal's channels
-PANELS = (("middle z", "maximum along z"), ("middle y", "middle x"))
+PANELS = ("middle z", "maximum along z", "middle y", "middle x")
 
 
-def flat(maps: Float[np.ndarray, "..."], rank: int) -> Float[np.ndarray, "... h w"]:
+def flat(maps: Shaped[np.ndarray, "..."], rank: int) -> Shaped[np.ndarray, "... h w"]:
     """Maps `(..., *space)` as `(..., h, w)`: `(1, L)` of a signal, the four panels of a volume."""
     if rank == 1:
         return maps[..., None, :]
@@ -58,8 +58,11 @@ def drawn(record: Float[np.ndarray, "*space C"]) -> Image.Image:
     scale = WIDE / picture.width
     picture = picture.resize((WIDE, max(1, round(scale * picture.height))), Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(picture)
-    for name, x, y in zip(sum(PANELS, ()), (0, width, 0, width), (0, 0, height, height), strict=True):
-        draw.text((scale * x + 4, scale * y + 2), name, fill="#ffd866")
+    bottoms = (height, height, picture.height / scale, picture.height / scale)
+    for name, x, y in zip(PANELS, (0, width, 0, width), bottoms, strict=True):
+        draw.text(
+            (scale * x + 4, scale * y - 14), name, fill="#ffd866"
+        )  # the page has words of its own at the top
     draw.line([(scale * width, 0), (scale * width, picture.height)], fill="#8a8a8a")
     draw.line([(0, scale * height), (picture.width, scale * height)], fill="#8a8a8a")
     return picture
