@@ -42,7 +42,12 @@ def aspect(space: tuple[int, ...]) -> float:
 
 
 def drawn(record: Float[np.ndarray, "*space C"]) -> Image.Image:
-    """A picture of a record that a model takes as it is: a curve, a picture or the panels of a volume."""
+    """A picture of a record that a model takes as it is: a curve, a picture or the panels of a volume.
+
+    Raises ValueError for one that is not finite.
+    """
+    if not np.isfinite(record).all():
+        raise ValueError("it holds values that are not finite (NaN or infinity)")
     if record.ndim == 2:
         return _curve(record)
     rank = record.ndim - 1
