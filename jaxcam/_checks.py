@@ -89,7 +89,7 @@ def _taken_for(shape: tuple[int, ...]) -> str:
     if len(shape) == 3:
         return (
             f" (images of shape {shape} are a batch of {shape[0]} signals (L, C); if they are one picture (H, W, C), "
-            "add a batch axis: images[None])"
+            "add a batch axis: images[None]; if they are grey pictures (B, H, W), the channel: images[..., None])"
         )
     if len(shape) == 5:
         return f" (images of shape {shape} are a batch of {shape[0]} volumes (D, H, W, C))"

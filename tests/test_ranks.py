@@ -132,8 +132,8 @@ def test_a_batch_of_maps_is_no_volume():
     """The rank is said, or is that of the size, and is 2 otherwise."""
     maps = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
     highest = {None: (1, 2), 1: (2,), 2: (1, 2), 3: (0, 1, 2)}
-    for rank, space in highest.items():
-        shown = np.asarray(jaxcam.display(maps, rank=rank))
+    each = jax.jit(lambda raw: [jaxcam.display(raw, rank=rank) for rank in highest])(maps)
+    for (rank, space), shown in zip(highest.items(), each, strict=True):
         assert np.all(np.isclose(shown, 1).sum(axis=space) == 1), rank
     for size, shape in (((6, 8, 10), (6, 8, 10)), ((8, 10), (3, 8, 10)), ((10,), (3, 4, 10))):
         assert jax.eval_shape(lambda raw, size=size: jaxcam.display(raw, size=size), maps).shape == shape

@@ -18,7 +18,7 @@ from ..models._preprocess import Preprocess
 from ..probes._probe import Probe
 from .running._changed import check_unchanged
 from .running._clock import Clock
-from .running._feed import feed
+from .running._feed import feed, shape_of_records
 from .running._identity import describe, notes, versions
 from .running._labelling import Labels, labels_of
 from .running._log import Log
@@ -31,7 +31,7 @@ from .running._signals import Stop, Stopped, listening
 from .sources._classes import as_labels
 from .sources._open import Dataset
 from .sources._open import open as open_source
-from .sources._record import Source, Unreadable
+from .sources._record import Source
 from .store._columns import DONE, FAILED, STATUS, Column
 from .store._leftovers import belongs, sweep
 from .store._resume import open_or_create
@@ -114,12 +114,13 @@ def run(
         Stopped: Ctrl-C or SIGTERM; what was in flight is written. It is a KeyboardInterrupt.
     """
     # What is read.
-    as_is = preprocess is None
     if not hasattr(source, "fingerprint"):
-        source = open_source(source, boxes=False, preprocessed=as_is)
+        source = open_source(source, boxes=False, preprocessed=preprocess is None)
     source = cast(Source, source)
     _check_counts(len(source), batch, process, processes)
-    *size, channels = _shape(source) if preprocess is None else (preprocess.size, preprocess.size, 3)
+    *size, channels = (
+        shape_of_records(source) if preprocess is None else (preprocess.size, preprocess.size, 3)
+    )
     reading = _Reading(source, preprocess, (*size, channels), crop, workers or max(2, os.cpu_count() or 2))
 
     # What is computed of each record, and kept.
@@ -225,22 +226,6 @@ def _explain(task: _Task, writer: Writer, left: Sequence[int], meter: Meter, sto
     )
     reporting = {"report": meter.written, "clock": meter.clock, "strict": task.strict}
     Loop(writer, task.columns, program, task.labels, **reporting).run(batches, stop)
-
-
-def _shape(source: Source) -> tuple[int, ...]:
-    """The shape `(*space, C)` of the records of a source of arrays: the first one's."""
-    try:
-        picture = source[0].picture
-    except Unreadable as error:
-        raise ValueError(
-            f"preprocess=None: the first record tells the shape of all, and it {error}"
-        ) from error
-    if not isinstance(picture, np.ndarray):
-        raise ValueError(
-            "preprocess=None is for arrays of floats (*space, C); these records are pictures, which need the model's "
-            "preprocess="
-        )
-    return picture.shape
 
 
 def _mend(writer: Writer, mine: range) -> list[str]:

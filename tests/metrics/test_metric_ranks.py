@@ -52,7 +52,7 @@ def test_pointing_at_intervals_and_cuboids():
 
 def test_floors_of_signals_and_volumes():
     for size in ((30,), (9, 11, 15)):
-        maps = metrics.floors(2, size, key=jax.random.key(0))
+        maps = jax.jit(lambda key, size=size: metrics.floors(2, size, key=key))(jax.random.key(0))
         assert {each.shape for each in maps.values()} == {(2, *size)}
         bell = np.asarray(maps["centre"][0])
         assert np.unravel_index(bell.argmax(), size) == tuple((side - 1) // 2 for side in size)

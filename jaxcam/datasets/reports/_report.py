@@ -21,6 +21,7 @@ from ._pictures import Pictures
 from ._rows import match, names, rows
 
 EDGES = (28, 20, 14, 10, 7)  # of the maps: the largest that leaves half of the budget to the pictures
+THINGS = {1: "signal", 2: "picture", 3: "volume"}  # what a record is called, by the rank of its map
 COLOURS = ("turbo", "jet", "viridis", "magma", "gray")
 SCRIPTS = ("tools", "data", "maps", "state", "panels", "grid", "dialog", "figures", "main")
 
@@ -105,6 +106,7 @@ def report(
         "title": title or _title(scans),
         "records": records,
         **rows(scans, table, paths),
+        "thing": THINGS[opened[0].rank],
         "aspect": aspect(_space(opened[0])),
         "block": BLOCK,
         "colours": {name: base64(_colours(name)) for name in COLOURS},
@@ -175,10 +177,8 @@ def _space(store: Store) -> tuple[int, ...]:
 def _check_ranks(stores: Sequence[Store]) -> None:
     ranks = sorted({store.rank for store in stores})
     if len(ranks) > 1:
-        words = {1: "signals", 2: "pictures", 3: "volumes"}
-        raise ValueError(
-            f"maps of {' and '.join(words[rank] for rank in ranks)} cannot stand side by side: make a report of each"
-        )
+        names = " and ".join(f"{THINGS[rank]}s" for rank in ranks)
+        raise ValueError(f"maps of {names} cannot stand side by side: make a report of each")
 
 
 def _colours(name: str) -> bytes:

@@ -70,6 +70,22 @@ def feed(
     return _feed(source, preprocess, batch, indices_of_batches, crop, workers, ahead, shape)
 
 
+def shape_of_records(source: Source) -> tuple[int, ...]:
+    """The shape `(*space, C)` of the records of a source of arrays: the first one's."""
+    try:
+        picture = source[0].picture
+    except Unreadable as error:
+        raise ValueError(
+            f"preprocess=None: the first record tells the shape of all, and it {error}"
+        ) from error
+    if not isinstance(picture, np.ndarray):
+        raise ValueError(
+            "preprocess=None is for arrays of floats (*space, C); these records are pictures, which need the model's "
+            "preprocess="
+        )
+    return picture.shape
+
+
 def _feed(source, preprocess, batch, indices, crop, workers, ahead, shape):
     pool = ThreadPoolExecutor(workers, thread_name_prefix="feed")
     waiting: deque[tuple[int, np.ndarray, list[Future]]] = deque()
