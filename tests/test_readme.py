@@ -35,6 +35,7 @@ def test_no_program_is_overlooked():
         "datasets-0",
         "export-0",
         *(f"other-libraries-{number}" for number in range(4)),
+        *(f"probes-{number}" for number in range(3)),
         *(f"signals-and-volumes-{number}" for number in range(2)),
     ]
 
