@@ -25,7 +25,8 @@ def test_metrics_take_signals_and_volumes():
         found = measured(rank)
         for name in names:
             np.testing.assert_allclose(found[name], wanted[name], rtol=1e-4, atol=1e-4, err_msg=name)
-        assert measured(rank, ("insertion",))["insertion"].shape == (2,)
+        more = measured(rank, ("insertion", "coherency"), method="hirescam")
+        assert all(np.all((each >= 0) & (each <= 1)) for each in more.values())
         with pytest.raises(ValueError, match=r"ROAD imputes .* is for pictures"):
             measured(rank, ("road",), key=jax.random.key(0))
         with pytest.raises(ValueError, match=r"maps must be a batch \(B, H, W\)"):
