@@ -1,5 +1,6 @@
 """What the transformers share: attention over tokens or windows, and the small layers around it."""
 
+from collections.abc import Callable
 from typing import Unpack
 
 import jax
@@ -73,11 +74,18 @@ def relative_bias(table, window: int):
 class Mlp(Sequential):
     """Linear `0`, GELU `1`, dropout `2`, linear `3`, dropout `4`: torchvision's numbers."""
 
-    def __init__(self, channels: int, hidden: int, **options: Unpack[Options]):
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        *,
+        activation: Callable[[], nnx.Module] = Gelu,
+        **options: Unpack[Options],
+    ):
         super().__init__(
             [
                 Linear(channels, hidden, **options),
-                Gelu(),
+                activation(),
                 dropout(0.0),
                 Linear(hidden, channels, **options),
                 dropout(0.0),

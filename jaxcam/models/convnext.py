@@ -1,5 +1,6 @@
 """ConvNeXt (Liu et al., 2022, arXiv:2201.03545) as in torchvision."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Unpack
 
@@ -13,21 +14,29 @@ from ._options import Options
 from ._pool import AdaptiveAvgPool
 from ._preprocess import Preprocess
 
-_norm = partial(LayerNorm, epsilon=1e-6)
-
 
 class Block(nnx.Module):
     """Filter each channel by itself, then mix the channels of each position; `rate` is of the stochastic depth."""
 
-    def __init__(self, channels: int, *, rate: float, rngs, dtype, param_dtype):
+    def __init__(
+        self,
+        channels: int,
+        *,
+        rate: float,
+        epsilon: float,
+        activation: Callable[[], nnx.Module],
+        rngs,
+        dtype,
+        param_dtype,
+    ):
         options = {"rngs": rngs, "dtype": dtype, "param_dtype": param_dtype}
         self.block = Sequential(
             [
                 Conv(channels, channels, 7, padding=3, groups=channels, **options),
                 Permute(),
-                _norm(channels, **options),
+                LayerNorm(channels, epsilon=epsilon, **options),
                 Linear(channels, 4 * channels, **options),
-                Gelu(),
+                activation(),
                 Linear(4 * channels, channels, **options),
                 Permute(),
             ]
@@ -43,7 +52,12 @@ class Block(nnx.Module):
 
 
 class ConvNeXt(nnx.Module):
-    """`depths`, `widths`: blocks and channels of the stages; `rate`: stochastic depth of the last block."""
+    """`depths`, `widths`: blocks and channels of the stages; `rate`: stochastic depth of the last block.
+
+    `epsilon`: of the layer norms; `activation`: of the blocks. Without classes the output is the features.
+    """
+
+    headless = True  # num_classes may be 0
 
     def __init__(
         self,
@@ -51,26 +65,27 @@ class ConvNeXt(nnx.Module):
         depths: tuple[int, ...],
         widths: tuple[int, ...],
         rate: float,
+        epsilon: float = 1e-6,
+        activation: Callable[[], nnx.Module] = Gelu,
         num_classes: int,
         **options: Unpack[Options],
     ):
+        norm = partial(LayerNorm, epsilon=epsilon, **options)
+        block = partial(Block, epsilon=epsilon, activation=activation, **options)
         inputs = widths[0]
-        layers = [Sequential([Conv(3, inputs, 4, stride=4, **options), _norm(inputs, **options)])]
+        layers = [Sequential([Conv(3, inputs, 4, stride=4, **options), norm(inputs)])]
         count, last = 0, sum(depths) - 1
         for depth, width in zip(depths, widths, strict=True):
             if width != inputs:
-                layers.append(
-                    Sequential([_norm(inputs, **options), Conv(inputs, width, 2, stride=2, **options)])
-                )
+                layers.append(Sequential([norm(inputs), Conv(inputs, width, 2, stride=2, **options)]))
                 inputs = width
             rates = [rate * (count + index) / last for index in range(depth)]
-            layers.append(Sequential([Block(width, rate=each, **options) for each in rates]))
+            layers.append(Sequential([block(width, rate=each) for each in rates]))
             count += depth
         self.features = Sequential(layers)
         self.avgpool = AdaptiveAvgPool(1)
-        self.classifier = Sequential(
-            [_norm(inputs, **options), Flatten(), Linear(inputs, num_classes, **options)]
-        )
+        head = [Linear(inputs, num_classes, **options)] if num_classes else []
+        self.classifier = Sequential([norm(inputs), Flatten(), *head])
 
     def __call__(self, x):
         return self.classifier(self.avgpool(self.features(x)))

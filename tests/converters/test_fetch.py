@@ -202,13 +202,15 @@ def test_the_hub(tmp_path, monkeypatch, slashes, tag, entry):
 
     def hf_hub_download(repository, file):
         asked.append((repository, file))
+        if file == "config.json":
+            raise hub.errors.EntryNotFoundError("a repository that is not timm's has none")
         (tmp_path / file).write_bytes(OLD)
         return str(tmp_path / file)
 
     monkeypatch.setattr(hub, "hf_hub_download", hf_hub_download)
     found = converters.fetch(NAME, f"hf:{slashes}timm/net.{tag}")
     assert found == (tmp_path / "model.safetensors", entry)
-    assert asked == [(f"timm/net.{tag}", "model.safetensors")]
+    assert asked == [(f"timm/net.{tag}", file) for file in ("model.safetensors", "config.json")]
     assert_holds(converters.load(NAME, Path("hf://timm/net.tv_in1k")), OLD)
 
 

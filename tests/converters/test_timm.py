@@ -8,7 +8,7 @@ from flax import nnx
 
 import converters
 from converters._fit import fit, shapes
-from converters._timm import respell
+from converters._timm_names import respell
 from jaxcam import models
 
 REGNET = {
