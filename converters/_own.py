@@ -1,5 +1,6 @@
 """What a checkpoint says of itself: timm's config.json has the network and the preprocessing."""
 
+import inspect
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,13 @@ from jaxcam.models._registry import find
 from ._fetch import Checkpoint, fetch
 from ._metadata import config_of
 
-_APART = {"rate", "norm", "image_size"}  # what networks of the same arrays may differ in
+_APART = {
+    "rate",
+    "norm",
+    "epsilon",
+    "image_size",
+    "transformed",
+}  # what networks of the same arrays may differ in
 
 
 def preprocess(name: str, weights: str | os.PathLike[str] | Checkpoint) -> Preprocess:
@@ -55,6 +62,11 @@ def architecture_of(name: str, path: Path) -> Architecture:
 
 def _alike(ours: Architecture, theirs: Architecture) -> bool:
     """Whether a network of torchvision's is the one that timm has under another name."""
-    return ours.model is theirs.model and all(
-        theirs.options.get(key) == value for key, value in ours.options.items() if key not in _APART
-    )
+    return ours.model is theirs.model and _structure(ours) == _structure(theirs)
+
+
+def _structure(architecture: Architecture) -> dict[str, object]:
+    """All options of a network that its arrays follow from, the defaults too."""
+    parameters = inspect.signature(architecture.model.__init__).parameters.values()
+    usual = {each.name: each.default for each in parameters}
+    return {key: value for key, value in (usual | dict(architecture.options)).items() if key not in _APART}

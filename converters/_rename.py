@@ -1,6 +1,7 @@
 """Names of a user's own training script: prefixes to replace, and the replacement that would make a checkpoint fit."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from ._names import PREFIXES, state_dict
 
 Value = TypeVar("Value")
 _DEEP = 3  # parts of a prefix that are tried
+_LAYER = 4  # arrays of a layer at most
 
 
 def renamed(arrays: Mapping[str, Value], rename: Mapping[str, str]) -> dict[str, Value]:
@@ -73,19 +75,16 @@ def recipe(arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...
     return None
 
 
-def _prefixes(
-    arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]
-) -> Iterator[dict[str, str]]:
-    """Renamings that are worth a try: none, then each beginning of a name that the model does not have."""
-    yield {}
-    seen = set()
-    for key in arrays:
-        parts = key.split(".")[:-1]
-        for count in range(1, min(_DEEP, len(parts)) + 1):
-            prefix = ".".join(parts[:count]) + "."
-            if prefix not in seen and not any(each.startswith(prefix) for each in wanted):
-                seen.add(prefix)
-                yield {prefix: ""}
+def _prefixes(arrays: Iterable[str], wanted: Iterable[str]) -> list[dict[str, str]]:
+    """Renamings that are worth a try: none, and the beginnings of all names that the model lacks but one layer's."""
+    known = set(wanted)
+    lacking = [key for key in arrays if key not in known]
+    counts = Counter(
+        ".".join(parts[:count]) + "."
+        for parts in (key.split(".") for key in lacking)
+        for count in range(1, min(_DEEP, len(parts) - 1) + 1)
+    )
+    return [{}, *({prefix: ""} for prefix, count in counts.items() if count >= max(1, len(lacking) - _LAYER))]
 
 
 def _fits(found: Fit) -> bool:

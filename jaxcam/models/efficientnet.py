@@ -40,7 +40,7 @@ class Stage(NamedTuple):
     squeeze: bool = True
 
 
-Fused = partial(Stage, fused=True)
+Fused = partial(Stage, fused=True, squeeze=False)
 
 B0 = (
     Stage(1, 3, 1, 16, 1),
