@@ -42,12 +42,14 @@ class OpenedModel(NamedTuple):
 
     Attributes:
         weights: path and sha256 of the checkpoint, which was fetched if a published one was named.
+        layer: its path in the model: the one that was named, or the default one.
         preprocess: as that checkpoint wants pictures; scaled to the size that a transformer has positions for.
         image: shape of one of them.
         labels: names of the classes, as many as the output is long.
     """
 
     weights: Mapping[str, str]
+    layer: str
     probe: Probe
     preprocess: Preprocess
     image: jax.ShapeDtypeStruct
@@ -65,11 +67,14 @@ def open_model(wanted: Wanted) -> OpenedModel:
     loaded = load_model(wanted.model, wanted.weights, dtype=wanted.dtype)
     recipe = converters.preprocess(wanted.model, loaded.checkpoint)
     preprocess = _scaled(recipe, getattr(loaded.model, "image_size", None))
-    looker = probe(loaded.model, chosen_layer(wanted.model, wanted.layer))
+    layer = chosen_layer(wanted.model, wanted.layer)
+    looker = probe(loaded.model, layer)
     image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
     (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
     labels = labels_for(wanted.model, classes, path=wanted.labels)
-    return OpenedModel(describe_weights(loaded.checkpoint.path), looker, preprocess, image, labels)
+    return OpenedModel(
+        describe_weights(loaded.checkpoint.path), layer, looker, preprocess, image, labels
+    )
 
 
 class Loaded(NamedTuple):

@@ -83,7 +83,7 @@ def subject_of(
         name=name,
         model=wanted.model,
         weights=opened.weights,
-        layer=chosen_layer(wanted.model, wanted.layer),
+        layer=opened.layer,
         probe=opened.probe,
         preprocess=opened.preprocess,
         labels=opened.labels,
