@@ -43,7 +43,7 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
     Args:
         name: one of `jaxcam.models.names()`, or timm's name of a network.
         weights: a path; or "DEFAULT" or another of torchvision's entries, such as "IMAGENET1K_V2" (a file of that
-            name goes first); or "hf://timm/resnet50.tv_in1k", a repository on the Hugging Face Hub with a
+            name goes first); or "hf://timm/resnet50.a1_in1k", a repository on the Hugging Face Hub with a
             `model.safetensors` (it needs `pip install 'jaxcam[hub]'` and has a cache of its own), or a folder with one.
             Its `config.json` comes with it, and says which network it is of and what preprocessing it has.
         url: the folder to download from instead of the publisher's, by default `$JAXCAM_WEIGHTS_URL`.

@@ -72,9 +72,7 @@ def open_model(wanted: Wanted) -> OpenedModel:
     image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
     (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
     labels = labels_for(wanted.model, classes, path=wanted.labels)
-    return OpenedModel(
-        describe_weights(loaded.checkpoint.path), layer, looker, preprocess, image, labels
-    )
+    return OpenedModel(describe_weights(loaded.checkpoint.path), layer, looker, preprocess, image, labels)
 
 
 class Loaded(NamedTuple):

@@ -179,11 +179,29 @@ def test_the_same_network_under_another_name():
         (changed(input_size=[1, 224, 224]), r"preprocessing with input_size=\[1, 224, 224\]"),
         (changed(input_size=224), "is not understood: input_size=224"),
         (changed(mean=[0.5]), "is not understood: "),
+        (changed(crop_pct=1e-9), "is not understood: crop_pct=1e-09"),
+        (changed(std=[0, 1, 1]), r"is not understood: .* std=\(0\.0, 1\.0, 1\.0\)"),
     ],
 )
 def test_preprocessing_that_is_not_served(config, words):
     with pytest.raises(ValueError, match=words):
         parsed(config).preprocess()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"depth": 10**9}, "is not understood: an argument of 1000000000"),
+        ({"depth": "twelve"}, "is not understood: "),
+        ({"depth": None}, "is not understood: "),
+        ({"norm_layer": ["LayerNorm"]}, r"no norm of the kind \['LayerNorm'\]"),
+        ({"img_size": [32, 64]}, "no pictures of unequal sides"),
+        ({"never_heard_of": 1}, "no never_heard_of=1"),
+    ],
+)
+def test_damaged_arguments(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        parsed(A1 | {"architecture": "vit_tiny_patch16_224", "model_args": arguments}).architecture()
 
 
 @pytest.mark.parametrize("content", [[], {}, {"architectures": ["ViTModel"]}, {"architecture": "resnet50"}])

@@ -1,4 +1,4 @@
-"""timm itself: logits and pixels of tags of every family are the same (`benchmarks/timm_tags.py` has more)."""
+"""timm itself: logits and pixels of tags of every family are the same (`benchmarks/tags.py` has more)."""
 
 import numpy as np
 import pytest

@@ -35,9 +35,9 @@ def timm_architecture(name: str, arguments: Mapping[str, Any] | None = None) -> 
     """
     if name not in table():
         raise ValueError(f"timm's {name!r} is not served: tags of {SERVED} are")
-    row = dict(table()[name]) | dict(arguments or {})
+    row = dict(table()[name])
     family, classes = row.pop("family"), row.pop("classes", 1000)
-    features = Features(row)
+    features = Features(row | dict(arguments or {}))
     try:
         features.choose("in_chans", 3, {3: 3})
         for training in ("drop_rate", "drop_path_rate", "num_classes"):  # the last is said beside them, too

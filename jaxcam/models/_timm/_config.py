@@ -1,7 +1,7 @@
 """The `config.json` of a checkpoint of timm's: which network it is of, and its preprocessing."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -49,8 +49,15 @@ class Config(NamedTuple):
 
         Raises ValueError for one that is not built here, and names the feature that is missing.
         """
-        _, side, _ = self._input_size()
-        return timm_architecture(self.name, {"size": side} | dict(self.arguments))
+        channels, rows, columns = self._input_size()
+        if (channels, columns) != (3, rows):
+            raise ValueError(f"timm's {self.name!r} is not served: pictures of {[channels, rows, columns]}")
+        if (largest := max(_numbers(self.arguments), default=0)) > _LARGEST:
+            raise ValueError(f"{self._misunderstood} an argument of {largest}")
+        try:
+            return timm_architecture(self.name, {"size": rows} | dict(self.arguments))
+        except (TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError) as error:
+            raise ValueError(f"{self._misunderstood} {error}") from error
 
     def preprocess(self) -> Preprocess:
         """As `timm.data.create_transform` has it for the evaluation of this checkpoint.
@@ -62,7 +69,13 @@ class Config(NamedTuple):
             fraction = float(self.inputs.get("crop_pct") or 0.875)
             mean, std = (_three(self.inputs.get(key) or usual) for key, usual in _USUAL.items())
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the config.json of timm's {self.name!r} is not understood: {error}") from error
+            raise ValueError(f"{self._misunderstood} {error}") from error
+        if (
+            not 0.1 <= fraction <= 1
+            or not all(map(math.isfinite, mean))
+            or not all(0 < each < 1e3 for each in std)
+        ):
+            raise ValueError(f"{self._misunderstood} crop_pct={fraction}, mean={mean}, std={std}")
         way, mode = self.inputs.get("interpolation") or "bilinear", self.inputs.get("crop_mode") or "center"
         for name, value, allowed in (
             ("interpolation", way, _WAYS),
@@ -83,17 +96,31 @@ class Config(NamedTuple):
     def _input_size(self) -> tuple[int, int, int]:
         """Channels, height and width of a picture."""
         match self.inputs["input_size"]:
-            case [int(channels), int(rows), int(columns)] if rows > 0 and columns > 0:
+            case [int(channels), int(rows), int(columns)] if 0 < rows <= _LARGEST and columns > 0:
                 return channels, rows, columns
             case other:
-                raise ValueError(
-                    f"the config.json of timm's {self.name!r} is not understood: input_size={other}"
-                )
+                raise ValueError(f"{self._misunderstood} input_size={other}")
+
+    @property
+    def _misunderstood(self) -> str:
+        return f"the config.json of timm's {self.name!r} is not understood:"
 
 
+def _numbers(value: object) -> Iterator[float]:
+    """All numbers in what JSON holds."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _numbers(each)
+    elif isinstance(value, int | float):
+        yield abs(value)
+
+
+_LARGEST = 8192  # of the numbers that a network is built with: what a file says must not take hours to build
 _USUAL = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
-def _three(values: Iterable[float]) -> tuple[float, float, float]:
+def _three(values: Iterable[Any]) -> tuple[float, float, float]:
     red, green, blue = map(float, values)
     return red, green, blue

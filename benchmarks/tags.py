@@ -1,4 +1,4 @@
-"""timm's tags beside timm: `python benchmarks/timm_tags.py [TAGS...]`.
+"""timm's tags beside timm: `python benchmarks/tags.py [TAGS...]`.
 
 Random weights and statistics, float32, two pictures. Each network is made by timm, saved as the Hub has it (safetensors
 and config.json) and loaded by `converters.load`; the error is the largest difference of outputs over the largest output.
@@ -49,7 +49,7 @@ def page(lines: list[str]) -> str:
         [
             "# timm's tags",
             "",
-            f"`python benchmarks/timm_tags.py`, timm {version}, float32 on a CPU: random weights, saved by timm, loaded by",
+            f"`python benchmarks/tags.py`, timm {version}, float32 on a CPU: random weights, saved by timm, loaded by",
             "`converters.load`. Error: the largest difference of outputs over the largest output, of two pictures.",
             "",
             "| tag | family | picture | error |",
