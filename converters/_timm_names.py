@@ -26,11 +26,13 @@ _REGNET_BLOCK = {
 _VIT = {
     "cls_token": "class_token",
     "reg_token": "register_tokens",
+    "dist_token": "register_tokens",
     "pos_embed": "encoder.pos_embedding",
     "patch_embed.proj.": "conv_proj.",
     "norm_pre.": "encoder.ln_pre.",
     "norm.": "encoder.ln.",
     "head.": "heads.head.",
+    "head_dist.": "head_dist.",
 }
 _VIT_BLOCK = {
     "norm1.": "ln_1.",
@@ -50,6 +52,7 @@ _CONVNEXT_BLOCK = {
     "conv_dw.": "block.0.",
     "norm.": "block.2.",
     "mlp.fc1.": "block.3.",
+    "mlp.grn.": "block.4.",
     "mlp.fc2.": "block.5.",
     "gamma": "layer_scale",
 }

@@ -1,4 +1,4 @@
-"""ConvNeXt (Liu et al., 2022, arXiv:2201.03545) as in torchvision."""
+"""ConvNeXt (Liu et al., 2022, arXiv:2201.03545) as in torchvision, and V2 (Woo et al., 2023, arXiv:2301.00808)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,11 +8,33 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ._architecture import Architecture
+from ._attention import wide_dtype
 from ._conv import Conv
 from ._layers import Flatten, Gelu, LayerNorm, Linear, Permute, Sequential, stochastic_depth
 from ._options import Options
 from ._pool import AdaptiveAvgPool
 from ._preprocess import Preprocess
+
+
+class Responses(nnx.Module):
+    """The activation, and after it V2's global response normalisation.
+
+    `x + bias + weight * x * n`, where `n` is the norm of a channel over all positions, divided by the channels' mean.
+    """
+
+    def __init__(self, channels: int, activation: Callable[[], nnx.Module], param_dtype):
+        self.activation = activation()
+        self.weight, self.bias = (nnx.Param(jnp.zeros((channels,), param_dtype)) for _ in range(2))
+
+    def __call__(self, x):
+        x = self.activation(x)
+        wide = x.astype(wide_dtype(x))
+        squares = jnp.square(wide).sum((1, 2), keepdims=True)
+        # A channel that is zero everywhere has the gradient 0, as in torch, not that of a root.
+        norms = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+        norms = (norms / (norms.mean(-1, keepdims=True) + 1e-6)).astype(x.dtype)
+        weight, bias = (each[...].astype(x.dtype).reshape(1, 1, 1, -1) for each in (self.weight, self.bias))
+        return x + bias + weight * (x * norms)
 
 
 class Block(nnx.Module):
@@ -25,6 +47,7 @@ class Block(nnx.Module):
         rate: float,
         epsilon: float,
         activation: Callable[[], nnx.Module],
+        responses: bool,
         rngs,
         dtype,
         param_dtype,
@@ -36,25 +59,27 @@ class Block(nnx.Module):
                 Permute(),
                 LayerNorm(channels, epsilon=epsilon, **options),
                 Linear(channels, 4 * channels, **options),
-                activation(),
+                Responses(4 * channels, activation, param_dtype) if responses else activation(),
                 Linear(4 * channels, channels, **options),
                 Permute(),
             ]
         )
         # In torch's shape, so that a checkpoint's array is taken as it is.
-        self.layer_scale = nnx.Param(jnp.full((channels, 1, 1), 1e-6, param_dtype))
+        self.layer_scale = None if responses else nnx.Param(jnp.full((channels, 1, 1), 1e-6, param_dtype))
         self.stochastic_depth = stochastic_depth(rate)
 
     def __call__(self, x):
         y = self.block(x)
-        y = y * self.layer_scale[...].astype(y.dtype).reshape(1, 1, 1, -1)
+        if self.layer_scale is not None:
+            y = y * self.layer_scale[...].astype(y.dtype).reshape(1, 1, 1, -1)
         return x + self.stochastic_depth(y)
 
 
 class ConvNeXt(nnx.Module):
     """`depths`, `widths`: blocks and channels of the stages; `rate`: stochastic depth of the last block.
 
-    `epsilon`: of the layer norms; `activation`: of the blocks. Without classes the output is the features.
+    `epsilon`: of the layer norms; `activation`: of the blocks; `responses`: V2, with global response
+    normalisation and without factors of the blocks. Without classes the output is the features.
     """
 
     headless = True  # num_classes may be 0
@@ -67,11 +92,12 @@ class ConvNeXt(nnx.Module):
         rate: float,
         epsilon: float = 1e-6,
         activation: Callable[[], nnx.Module] = Gelu,
+        responses: bool = False,
         num_classes: int,
         **options: Unpack[Options],
     ):
         norm = partial(LayerNorm, epsilon=epsilon, **options)
-        block = partial(Block, epsilon=epsilon, activation=activation, **options)
+        block = partial(Block, epsilon=epsilon, activation=activation, responses=responses, **options)
         inputs = widths[0]
         layers = [Sequential([Conv(3, inputs, 4, stride=4, **options), norm(inputs)])]
         count, last = 0, sum(depths) - 1

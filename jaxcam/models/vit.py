@@ -29,6 +29,8 @@ class Variant(NamedTuple):
         pre_norm: whether a layer norm stands before the blocks; the patches' convolution then has no bias.
         layer_scale: whether each branch of a block ends in a factor for each channel.
         pool: what the head reads: the class token, or the mean of the patches.
+        distilled: whether a second head reads the first register (DeiT's distillation token, Touvron et al., 2021,
+            arXiv:2012.12877); the output is the mean of the two.
         norm: where the last layer norm stands: before the pooling, after it, or nowhere.
         epsilon: of the layer norms.
         activation: of the MLPs.
@@ -41,6 +43,7 @@ class Variant(NamedTuple):
     pre_norm: bool = False
     layer_scale: bool = False
     pool: Literal["token", "mean"] = "token"
+    distilled: bool = False
     norm: Literal["before", "after", "none"] = "before"
     epsilon: float = 1e-6
     activation: Callable[[], nnx.Module] = Gelu
@@ -163,7 +166,9 @@ class VisionTransformer(nnx.Module):
         self.encoder = Encoder(tokens, depth, width, heads, hidden, variant=variant, **options)
         after = variant.norm == "after"
         self.fc_norm = LayerNorm(width, epsilon=variant.epsilon, **options) if after else None
-        self.heads = NamedSequential({"head": Linear(width, num_classes, **options)} if num_classes else {})
+        head = partial(Linear, width, num_classes, **options) if num_classes else partial(NamedSequential, {})
+        self.heads = NamedSequential({"head": head()})
+        self.head_dist = head() if variant.distilled else None
 
     def __call__(self, x):
         self._check_size(x)
@@ -175,6 +180,8 @@ class VisionTransformer(nnx.Module):
             if each is not None
         ]
         x = self.encoder(jnp.concatenate([*leading, x], axis=1))
+        if self.head_dist is not None:
+            return (self.heads(x[:, 0]) + self.head_dist(x[:, 1])) / 2
         x = x[:, 0] if self.pool == "token" else x[:, self.leading_tokens :].mean(1)
         return self.heads(x if self.fc_norm is None else self.fc_norm(x))
 

@@ -78,7 +78,10 @@ def _convnext(features: Features) -> Built:
         "rate": 0.0,
         "epsilon": features.read("norm_eps", None) or 1e-6,
         "activation": features.choose("act_layer", "gelu", _ACTIVATIONS),
+        "responses": features.read("use_grn", False),
     }
+    if (features.read("ls_init_value", 1e-6) is None) != options["responses"]:
+        raise NotServed("blocks of this kind (use_grn, ls_init_value)")
     return Built(ConvNeXt, options, "features")
 
 
@@ -87,9 +90,11 @@ def _vit(features: Features) -> Built:
     pool = features.choose("global_pool", "token", {"token": "token", "avg": "mean"})
     norm = features.read("fc_norm")
     where = "after" if (pool == "mean" if norm is None else norm) else "before"
+    distilled = features.read("distilled", False)
     variant = Variant(
         class_token=features.read("class_token", True),
-        registers=features.read("reg_tokens", 0),
+        registers=features.read("reg_tokens", 0) + distilled,
+        distilled=distilled,
         places="patches" if features.read("no_embed_class", False) else "all",
         bias=features.read("qkv_bias", True),
         pre_norm=features.read("pre_norm", False),

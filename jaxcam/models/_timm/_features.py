@@ -11,7 +11,6 @@ _WORDS = {
     "block_reduce_first": "narrower first convolutions (block_reduce_first)",
     "bottle_ratio": "bottlenecks (bottle_ratio)",
     "channels": "widths of its own (channels)",
-    "distilled": "distillation token",
     "down_kernel_size": "wider convolutions in shortcuts (down_kernel_size)",
     "embed_norm_layer": "norm of patches (embed_norm_layer)",
     "force_in_chs": "EdgeTPU blocks (force_in_chs)",
@@ -30,7 +29,6 @@ _WORDS = {
     "scale_attn_norm": "norm inside the attention (scale_attn_norm)",
     "scale_mlp_norm": "norm inside the MLP (scale_mlp_norm)",
     "se_layer": "gates of this kind (se_layer)",
-    "use_grn": "global response normalisation (use_grn)",
 }
 
 
