@@ -9,7 +9,7 @@ import numpy as np
 
 from ._damage import short
 from ._tensors import shown
-from ._timm_names import respell
+from ._timm_names import once, respell
 
 _DEPTH = 8  # of dicts in one another, and of prefixes
 _NESTS = ("state_dict", "model_state_dict", "model", "net")
@@ -51,10 +51,7 @@ def state_dict(checkpoint: object) -> dict[str, np.ndarray]:
     for _ in range(_DEPTH):
         prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in found)), "")
         found = {key.removeprefix(prefix): value for key, value in found.items()}
-    plain = respell({_today(key): value for key, value in found.items()})
-    if len(plain) < len(found):
-        raise ValueError("holds arrays under two spellings of one name")
-    return plain
+    return respell(once((_today(key), value) for key, value in found.items()))
 
 
 def _today(key: str) -> str:

@@ -6,7 +6,7 @@ such as registers, is called as in the models here.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -58,6 +58,7 @@ _CONVNEXT_BLOCK = {
 }
 _SWIN = {"patch_embed.proj.": "features.0.0.", "patch_embed.norm.": "features.0.2.", "head.fc.": "head."}
 _SWIN_BLOCK = {"mlp.fc1.": "mlp.0.", "mlp.fc2.": "mlp.3."}
+_WIDEST = 64  # window: the index of its pairs of positions has a number for each
 _EXCITATION = {"se.conv_reduce.": "fc1.", "se.conv_expand.": "fc2."}
 
 
@@ -82,7 +83,7 @@ def _regnet(arrays: Mapping[str, np.ndarray]) -> Arrays:
             return f"trunk_output.block{stage}.block{stage}-{number}.{_renamed(rest, _REGNET_BLOCK)}"
         return _renamed(key, _REGNET)
 
-    return {name(key): value for key, value in arrays.items()}
+    return once((name(key), value) for key, value in arrays.items())
 
 
 def _vit(arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -91,7 +92,7 @@ def _vit(arrays: Mapping[str, np.ndarray]) -> Arrays:
             return f"encoder.layers.encoder_layer_{found[1]}.{_renamed(found[2], _VIT_BLOCK)}"
         return _renamed(key, _VIT)
 
-    return {name(key): value for key, value in arrays.items()}
+    return once((name(key), value) for key, value in arrays.items())
 
 
 def _convnext(arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -109,7 +110,7 @@ def _convnext(arrays: Mapping[str, np.ndarray]) -> Arrays:
             return x.reshape(-1, 1, 1)
         return _matrix(x) if ".mlp.fc" in key else x
 
-    return {name(key): value(key, each) for key, each in arrays.items()}
+    return once((name(key), value(key, each)) for key, each in arrays.items())
 
 
 def _swin(arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -124,15 +125,17 @@ def _swin(arrays: Mapping[str, np.ndarray]) -> Arrays:
             return f"features.{2 * int(found[1]) + 1}.{found[2]}.{_renamed(found[3], _SWIN_BLOCK)}"
         return _renamed(key, _SWIN)
 
-    respelt = {}
-    for key, value in arrays.items():
-        if key.endswith((".relative_position_index", ".attn_mask")):
-            continue
-        respelt[new := name(key)] = value
-        if new.endswith(table := ".relative_position_bias_table"):
-            window = (math.isqrt(len(value)) + 1) // 2
+    kept = {
+        key: x for key, x in arrays.items() if not key.endswith((".relative_position_index", ".attn_mask"))
+    }
+    respelt = once((name(key), x) for key, x in kept.items())
+    table = ".relative_position_bias_table"
+    for key in [key for key in respelt if key.endswith(table)]:
+        rows = respelt[key].shape[:1]
+        window = (math.isqrt(*rows) + 1) // 2 if rows else 0
+        if window <= _WIDEST and rows == ((2 * window - 1) ** 2,):
             index = relative_position_index(window).reshape(-1)
-            respelt[f"{new.removesuffix(table)}.relative_position_index"] = index
+            respelt[f"{key.removesuffix(table)}.relative_position_index"] = index
     return respelt
 
 
@@ -159,7 +162,7 @@ def _efficientnet(arrays: Mapping[str, np.ndarray]) -> Arrays:
         inner = _renamed(rest, _mbconv(layers[place]))
         return f"features.{int(place[0]) + 1}.{place[1]}.block.{inner}"
 
-    return {name(key): value for key, value in arrays.items()}
+    return once((name(key), value) for key, value in arrays.items())
 
 
 def _mbconv(layers: set[str]) -> dict[str, str]:
@@ -188,6 +191,16 @@ _FAMILIES = {
     "layers.0.blocks.0.attn.relative_position_bias_table": _swin,
     "blocks.0.0.bn1.weight": _efficientnet,
 }
+
+
+def once(pairs: Iterable[tuple[str, np.ndarray]]) -> Arrays:
+    """The arrays by name. Raises ValueError where two have the same."""
+    found: Arrays = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError("holds arrays under two spellings of one name")
+        found[name] = value
+    return found
 
 
 def _renamed(key: str, prefixes: Mapping[str, str]) -> str:
