@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from jaxcam.models._attention import relative_position_index
-
 Arrays = dict[str, np.ndarray]
 
 _VGG = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3.", "head.fc.": "classifier.6."}
@@ -115,6 +113,10 @@ def _convnext(arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 def _swin(arrays: Mapping[str, np.ndarray]) -> Arrays:
     """What follows from the window is left out or kept by timm's versions, and made anew here."""
+    from jaxcam.models._attention import (
+        relative_position_index,  # here, so that reading a file does without flax
+    )
+
     # At first a stage ended in the merging of patches that the next one begins with now.
     later = 0 if "head.fc.weight" in arrays else 1
 
