@@ -21,6 +21,7 @@ class Case(NamedTuple):
     Attributes:
         quick: whether the parity tests run it; the benchmark runs all.
         sized: whether the network is built for the size of the picture: it has positions or windows.
+        built: further arguments of the network, such as a smaller depth, as (name, value) pairs.
     """
 
     tag: str
@@ -28,11 +29,13 @@ class Case(NamedTuple):
     size: int = 64
     quick: bool = False
     sized: bool = False
+    built: tuple[tuple[str, int], ...] = ()
 
 
 quick = partial(Case, quick=True)
 sized = partial(Case, quick=True, sized=True)
 large = partial(Case, sized=True)
+SHORT = (("depth", 2), ("embed_dim", 96), ("num_heads", 3))
 CASES = (
     quick("resnet10t.c3_in1k", "ResNet-T"),
     quick("resnet18.a1_in1k", "ResNet"),
@@ -83,6 +86,7 @@ CASES = (
     sized("test_vit2.r160_in1k", "ViT, registers and mean"),
     sized("vit_small_patch14_dinov2.lvd142m", "DINOv2", 70),
     sized("vit_small_patch14_reg4_dinov2.lvd142m", "DINOv2, registers", 70),
+    sized("vit_giant_patch14_dinov2.lvd142m", "DINOv2, gated; two blocks", 28, built=SHORT),
     sized("deit_tiny_patch16_224.fb_in1k", "DeiT"),
     sized("deit_tiny_distilled_patch16_224.fb_in1k", "DeiT, distilled"),
     sized("deit3_small_patch16_224.fb_in1k", "DeiT III"),
@@ -117,7 +121,7 @@ def network(case: Case):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = timm.create_model(
-            case.tag, pretrained=False, **({"img_size": case.size} if case.sized else {})
+            case.tag, pretrained=False, **({"img_size": case.size} if case.sized else {}), **dict(case.built)
         ).eval()
     state = model.state_dict()
     drawn = synthetic.weights({name: tuple(value.shape) for name, value in state.items()})

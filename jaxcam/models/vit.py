@@ -34,6 +34,7 @@ class Variant(NamedTuple):
         norm: where the last layer norm stands: before the pooling, after it, or nowhere.
         epsilon: of the layer norms.
         activation: of the MLPs.
+        gated: whether half of an MLP's hidden channels are gates of the other half (SwiGLU).
     """
 
     class_token: bool = True
@@ -47,6 +48,7 @@ class Variant(NamedTuple):
     norm: Literal["before", "after", "none"] = "before"
     epsilon: float = 1e-6
     activation: Callable[[], nnx.Module] = Gelu
+    gated: bool = False
 
     @property
     def leading(self) -> int:
@@ -80,7 +82,7 @@ class EncoderBlock(nnx.Module):
         self.dropout = dropout(0.0)
         self.ls_1 = _factors(width, **options) if variant.layer_scale else None
         self.ln_2 = norm()
-        self.mlp = Mlp(width, hidden, activation=variant.activation, **options)
+        self.mlp = Mlp(width, hidden, activation=variant.activation, gated=variant.gated, **options)
         self.ls_2 = _factors(width, **options) if variant.layer_scale else None
 
     def __call__(self, x):

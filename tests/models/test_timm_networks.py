@@ -67,7 +67,7 @@ def test_most_names_are_served_and_the_others_say_why():
         ("ecaresnet50t", "attention of the kind eca"),
         ("convnext_atto_ols", "stem_type=overlap_tiered"),
         ("vit_base_patch16_siglip_224", "global_pool=map"),
-        ("vit_giant_patch14_dinov2", "gated MLPs"),
+        ("aimv2_large_patch14_224", "norm of the kind RmsNorm"),
         ("test_vit4", "norm of the kind rmsnorm"),
         ("efficientnet_es", "EdgeTPU blocks"),
         ("regnetv_040", "norms before convolutions"),

@@ -103,6 +103,7 @@ def _vit(features: Features) -> Built:
         norm=where if features.read("final_norm", True) else "none",
         epsilon=_epsilon(features.read("norm_layer"), "LayerNorm", 1e-6),
         activation=features.choose("act_layer", "gelu", _ACTIVATIONS | {None: Gelu}),
+        gated=_is_gated(features.read("mlp_layer")),
     )
     options = {
         "patch": features.read("patch_size", 16),
@@ -116,6 +117,13 @@ def _vit(features: Features) -> Built:
     for switch in ("dynamic_img_size", "dynamic_img_pad"):
         features.read(switch)  # images of one size are taken, that of the table of positions
     return Built(VisionTransformer, options, f"encoder.layers.encoder_layer_{depth - 1}.ln_1")
+
+
+def _is_gated(layer: Any) -> bool:
+    """Whether the MLPs are DINOv2's SwiGLU, of which the first half of the hidden channels has the activation."""
+    if layer not in (None, {"of": "GluMlp", "act_layer": "SiLU", "gate_last": False}):
+        raise NotServed(in_words("mlp_layer", layer))
+    return layer is not None
 
 
 def _side(given: Any, default: int) -> int:
