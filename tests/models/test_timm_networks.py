@@ -88,7 +88,11 @@ def test_other_families_are_not_served():
 
 def test_arguments_of_the_configuration_are_heard():
     config = parsed(
-        A1 | {"architecture": "vit_tiny_patch16_224", "model_args": {"img_size": 64, "qkv_bias": False}}
+        A1
+        | {
+            "architecture": "vit_tiny_patch16_224",
+            "model_args": {"img_size": 64, "qkv_bias": False, "num_classes": 21843},
+        }
     )
     options = config.architecture().options
     assert options["image_size"] == 64

@@ -52,7 +52,8 @@ class Config(NamedTuple):
         channels, rows, columns = self._input_size()
         if (channels, columns) != (3, rows):
             raise ValueError(f"timm's {self.name!r} is not served: pictures of {[channels, rows, columns]}")
-        if (largest := max(_numbers(self.arguments), default=0)) > _LARGEST:
+        built = {key: value for key, value in self.arguments.items() if key != "num_classes"}
+        if (largest := max(_numbers(built), default=0)) > _LARGEST:
             raise ValueError(f"{self._misunderstood} an argument of {largest}")
         try:
             return timm_architecture(self.name, {"size": rows} | dict(self.arguments))
