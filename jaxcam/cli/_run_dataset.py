@@ -13,7 +13,6 @@ from rich.text import Text
 
 from .. import datasets
 from .._errors import choose
-from .._targets import Top
 from .._terminal import console, duration, printable
 from ..datasets.running._meter import Event, Summary
 from ..datasets.running._program import Device
@@ -22,6 +21,7 @@ from ..datasets.store._columns import FAILED, STATUS
 from ..datasets.store._damage import Damage
 from ..files._labels import Labels, parse_targets
 from ..methods import METHODS
+from ..targets._several import Top
 from ._arguments import method_options
 from ._open_model import Wanted, chosen_layer, open_model
 from ._options import Mistake

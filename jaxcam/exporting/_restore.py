@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from .. import _targets
 from .._checks import check_images, whole_numbers
 from .._dtypes import ArrayLike
 from .._errors import foreign
+from ..targets import _score
 from ._archive import Archive, read_archive
 from ._vetting import check_shapes, vet
 
@@ -107,7 +107,7 @@ class Explainer:
                 f"{batch} images need {batch} targets (B,), or one for all; got shape {indices.shape}"
             )
         if not isinstance(indices, jax.core.Tracer):
-            _targets.check_classes(indices, classes)
+            _score.check_classes(indices, classes)
         return jnp.broadcast_to(jnp.asarray(indices, jnp.int32), (batch,))
 
     def __repr__(self) -> str:

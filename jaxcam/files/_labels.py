@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from .._errors import brief, unknown
-from .._targets import Top, top
+from ..targets._several import Top, top
 
 HOLDING = 10  # classes whose names hold a word that names none
 _SYNSET = re.compile(r"n\d{8}")

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from .._targets import Target, Top
+from ..targets._score import Target
+from ..targets._several import Above, Ranked, ranked
 from ._probe import Image, Look, Probe
 
 ZERO = "the map is zero everywhere"
@@ -56,16 +57,22 @@ def why_blank(probe: Probe, image: Image, target: Target) -> str:
     return ""
 
 
-def warn_of_blank(probe: Probe, images: Array, targets: PyTree, axis: int | None, maps: Array) -> None:
+def warn_of_blank(
+    probe: Probe, images: Array, targets: PyTree, axis: int | None, maps: Array, outputs: PyTree
+) -> None:
     """Warns of maps `(B, H, W)` or `(B, T, H, W)` that are not finite, or zero everywhere for want of a gradient.
 
     It waits for the maps. One image is looked at again where a map is zero everywhere.
     """
     values = np.asarray(maps)
-    wrong = np.argwhere(~np.isfinite(values).all(axis=(-2, -1)))
+    unsound = ~np.isfinite(values).all(axis=(-2, -1))
+    if isinstance(targets, Above):  # NaN is what it gives in place of a class that is not there
+        unsound &= np.asarray(targets.present(outputs))
+    wrong = np.argwhere(unsound)
     if len(wrong):
         warnings.warn(
-            f"{_which(wrong, len(values))} not finite: activations, gradient or output hold NaN or infinity",
+            f"{_which(wrong, len(values))} not finite: activations, gradient or output hold NaN or infinity, or the "
+            "output has nothing that the target asks for",
             MapWarning,
             stacklevel=3,
         )
@@ -74,10 +81,10 @@ def warn_of_blank(probe: Probe, images: Array, targets: PyTree, axis: int | None
         return
     image, *place = blank[0].tolist()
     target = jax.tree.map(lambda each: np.asarray(each)[image], targets) if axis == 0 else targets
+    if isinstance(target, Ranked):
+        target = np.asarray(ranked(target, outputs[image]))
     if place:
-        target = (
-            _ranked(probe, images[image], target.k)[place[0]] if isinstance(target, Top) else target[place[0]]
-        )
+        target = target[place[0]]
     if cause := why_blank(probe, np.asarray(images[image]), target):
         warnings.warn(f"{_which(blank, len(values))} zero everywhere: {cause}", MapWarning, stacklevel=3)
 
@@ -86,10 +93,6 @@ def _which(found: np.ndarray, images: int) -> str:
     count = len(np.unique(found[:, 0]))
     others = f" (and of {count - 1} more of {images})" if count > 1 else ""
     return f"the map of image {found[0, 0]}{others} is"
-
-
-def _ranked(probe: Probe, image: Image, count: int) -> np.ndarray:
-    return np.argsort(-np.asarray(_look(probe, np.asarray(image), None).output), kind="stable")[:count]
 
 
 def _instead(probe: Probe) -> str:

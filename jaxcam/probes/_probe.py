@@ -9,8 +9,8 @@ import numpy as np
 from flax import linen, nnx
 from jaxtyping import Array, Float, PyTree
 
-from .. import _targets
 from .._dtypes import widen
+from ..targets import _score
 from ._anatomy import Anatomy, Split
 from ._functions import as_pytree
 from ._linen import Linen, path_of
@@ -73,7 +73,7 @@ class Probe:
         activation, rest = self._split_at(image)
         return rest(activation if edit is None else _edited(activation, edit)), activation
 
-    def look(self, image: Image, target: _targets.Target = None) -> Look:
+    def look(self, image: Image, target: _score.Target = None) -> Look:
         """Output, score, activation and gradient of the layer for one image, for the cost of the forward pass
         and the backward pass of what follows the layer.
 
@@ -87,7 +87,7 @@ class Probe:
 
         def score(activation):
             output = rest(activation)
-            return _targets.score(output, target), output
+            return _score.score(output, target), output
 
         value, pull, output = jax.vjp(score, activation, has_aux=True)
         if missing := varying(value) - varying(activation):
