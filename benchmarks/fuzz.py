@@ -5,7 +5,8 @@
 
 Checkpoints, pictures, manifests (with arrays and tables of targets and boxes), exported explainers (restored and called)
 and stores (report, status, reading) are made from whole ones by changing bytes, numbers and lengths; every file from
-the seed, its kind and its number. Each is opened in a process forked for it from one that has imported all it needs.
+the seed, its kind and its number (a store also carries the time at which its whole one was made). Each is opened in a
+process forked for it from one that has imported all it needs.
 The exit status is 1 if a file crashed it, took more than 10 s of CPU time or `--wall` of any, more memory than four
 times the file plus 1 GB, raised an error that is not documented, or started anything.
 """
@@ -16,41 +17,27 @@ import itertools
 import json
 import multiprocessing
 import os
-import pickle
-import resource
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
+from _fuzz import KINDS
+from _fuzz.judging import in_child, judged
 
-SECONDS, SPARE = 10, 10**9
 SHARES = {"checkpoints": 22, "pictures": 13, "manifests": 13, "stores": 1, "explainers": 1}  # of 50
 GOOD = ("read", "refused", "called")
-STARTS = (
-    "subprocess.Popen",
-    "os.system",
-    "os.exec",
-    "os.posix_spawn",
-    "os.spawn",
-    "pty.spawn",
-    "socket.connect",
-)
 
 
 def work(kind: str, seed: int, numbers, most: float, wall: int, keep: Path | None, results) -> None:
     """Files of one kind, one after the other. Runs in a process of its own."""
-    from _fuzz import KINDS
-
     make, judge = KINDS[kind].make, KINDS[kind].judge
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{kind}-"))
     (folder / "bases").mkdir()
     try:
-        bases = _in_child(lambda: KINDS[kind].bases(folder / "bases"))
+        bases = in_child(lambda: KINDS[kind].bases(folder / "bases"))
         _warm(kind)
         until = time.time() + most
         for number in numbers:
@@ -62,7 +49,7 @@ def work(kind: str, seed: int, numbers, most: float, wall: int, keep: Path | Non
                 (where / name).parent.mkdir(parents=True, exist_ok=True)
                 (where / name).write_bytes(content)
             size = sum(map(len, case.files.values()))
-            verdict, text, seconds, memory = _judged(judge, where / case.opened, size, wall)
+            verdict, text, seconds, memory = judged(judge, where / case.opened, size, wall)
             name = f"{number} {case.name}"
             results.put((kind, verdict, name, text, seconds, memory))
             if verdict not in GOOD and keep is not None:
@@ -76,21 +63,6 @@ def work(kind: str, seed: int, numbers, most: float, wall: int, keep: Path | Non
 
 
 SEEDS = {kind: number for number, kind in enumerate(SHARES)}
-
-
-def _in_child(make):
-    """What `make` returns, computed in a forked process: JAX's threads must not be there when files are forked for."""
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        os.close(reading)
-        with os.fdopen(writing, "wb") as file:
-            pickle.dump(make(), file)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
-        made = pickle.load(file)
-    os.waitpid(child, 0)
-    return made
 
 
 def _warm(kind: str) -> None:
@@ -122,57 +94,6 @@ def _warm(kind: str) -> None:
 
         Image.init()
         jaxcam.datasets.open, jaxcam.models.preprocess, jaxcam.datasets.report  # noqa: B018
-
-
-def _judged(judge, path: Path, size: int, wall: int) -> tuple[str, str, float, int]:
-    """Verdict, what was said, seconds of CPU, and bytes of memory beyond those that it started with."""
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        os.close(reading)
-        _limit(size, wall)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the child's own: it starts with less
-        os.write(writing, before.to_bytes(8, "little"))
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and XLA speak of what they meet
-        started: list[str] = []
-        sys.addaudithook(lambda event, _: started.append(event) if event in STARTS else None)
-        warnings.simplefilter("ignore")
-        try:
-            said = judge(path)
-        except MemoryError as error:
-            said = f"memory: {error}"
-        except BaseException as error:  # whatever passes is what this looks for
-            said = f"undocumented: {type(error).__name__}: {str(error)[:300]}"
-        os.write(writing, (f"code: {started}" if started else said).encode("utf-8", "replace")[:4000])
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
-        before, said = int.from_bytes(file.read(8), "little"), file.read().decode()
-    _, status, used = os.wait4(child, 0)
-    seconds, memory = used.ru_utime + used.ru_stime, (used.ru_maxrss - before) * 1024
-    code = os.waitstatus_to_exitcode(status)
-    verdict = said.partition(":")[0]
-    if code in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL):
-        verdict, said = "hang", f"ended by signal {-code} after {seconds:.1f} s of CPU time"
-    elif code or not said:
-        verdict, said = "crash", f"exit status {code}"
-    elif memory > 4 * size + SPARE:
-        verdict, said = "memory", f"{memory / 1e6:.0f} MB for {size} bytes"
-    elif seconds > SECONDS:
-        verdict, said = "hang", f"{seconds:.1f} s of CPU time"
-    return verdict, said, seconds, memory
-
-
-def _limit(size: int, wall: int) -> None:
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    # what threads and XLA reserve without using it is no memory: the resident size is compared afterwards
-    most = mapped + 4 * size + SPARE + (8 << 30)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    data = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_DATA, (data + 4 * size + 2 * SPARE,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS + 1, SECONDS + 2))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(wall)
 
 
 def planted(folder: Path) -> Path:

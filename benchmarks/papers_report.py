@@ -144,13 +144,13 @@ def clustercam(results: Results):
     yield (
         "Claim (Feng et al. 2023, arXiv 2302.01642): as good as gradient-free CAMs for far fewer forward passes. Our bar, "
         "against Score-CAM: Insertion − Deletion no lower (0.2 points of tolerance), Average Drop no higher, at most 1/16 "
-        'of the forward passes, at least 8 times faster for one picture. "Hard" is the literal reading, base minus '
-        "scissors of raw channels, 10 clusters."
+        'of the forward passes, at least 8 times faster for one picture. "Hard" is a reading of the paper, which '
+        "leaves the merge open: base minus scissors of raw channels, 10 clusters."
     )
     yield ""
     yield (
         "The default was chosen by [a sweep](sweep_clustercam.md) and, between neighbours, on these very pictures, so the "
-        "lead is no promise: with 20, 24, 28 and 31 clusters Insertion − Deletion less Score-CAM's was +0.1, +0.7, +0.1 and "
+        "lead may not hold on others: with 20, 24, 28 and 31 clusters Insertion − Deletion less Score-CAM's was +0.1, +0.7, +0.1 and "
         "+0.1 on SqueezeNet, −0.3, −0.6, 0.0 and −0.4 on MobileNetV2 (`sweep_clustercam.py --every 1 --clusters 20 24 28 31 --normalise minmax --merges members-cut --scores contrast`), all "
         "within the error. The seed matters as much: of k-means' "
         "seeds 1 and 2, in the sweep, both gain about 2 points on SqueezeNet and lose 2 to 3 on MobileNetV2. Its last step, B / (B + κ), "

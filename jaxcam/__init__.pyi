@@ -34,7 +34,8 @@ from .methods import layercam as layercam
 from .methods import scorecam as scorecam
 from .methods import xgradcam as xgradcam
 from .probes._blank import MapWarning as MapWarning
-from .probes._nnx import layers as layers
+from .probes._layers import INPUT as INPUT
+from .probes._paths import layers as layers
 from .probes._probe import Look as Look
 from .probes._probe import Probe as Probe
 from .probes._probe import probe as probe

@@ -81,12 +81,5 @@ def listed(names: Iterable[str], *, last: str = "or") -> str:
     return f"{', '.join(others)} {last} {final}" if others else final
 
 
-def called_twice(who: str) -> str:
-    return (
-        f"{who} is called more than once for one image, so it has no single activation: probe a layer that is called "
-        "once"
-    )
-
-
 def never_called(who: str) -> str:
     return f"{who} was never called: the model uses its parts, or skips it"

@@ -13,7 +13,8 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Most of the suite's time is XLA compiling small programs that run once; without its optimisations that takes half as
 # long, and half of that without its MLIR emitters, where the version has a flag for them.
-# JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests the programs that users run: CI does both.
+# JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests the programs that users run. CI does both: the numerics' tests run once more
+# with the optimisations, those on real data only with them.
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for the processes that tests start

@@ -45,6 +45,18 @@ def test_one_class(model, forward, method, layer, limit):
     assert 1.0 <= cost / forward <= limit
 
 
+def test_four_layers_cost_what_the_first_does(model):
+    def gradients(probe, image, target):
+        return probe.look(image, target).gradient
+
+    names = ("layer1", "layer2", "layer3", "layer4")
+    target = jax.ShapeDtypeStruct((), jnp.int32)
+    several, first = (
+        flops(gradients, jaxcam.probe(model, each), IMAGE, target) for each in (names, "layer1")
+    )
+    assert 1.0 <= several / first <= 1.01
+
+
 def test_conceptors_add_little(model):
     probe, target = jaxcam.probe(model, "layer4"), jax.ShapeDtypeStruct((), jnp.int32)
     base, over = (flops(method, probe, IMAGE, target) for method in (jaxcam.gradcam, jaxcam.conceptorcam))

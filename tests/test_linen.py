@@ -157,7 +157,7 @@ def test_path_without_an_activation(weights, path, message):
 def test_layer_without_one_activation():
     with pytest.raises(ValueError, match="layer 'conv' is called more than once for one image"):
         jaxcam.probe(Shared(), "conv", variables=variables(Shared()))(IMAGE)
-    with pytest.raises(ValueError, match="layer 'two' returns tuple, not an array"):
+    with pytest.raises(ValueError, match=r"layer 'two' returns several leaves .*: name one, such as 'two:0'"):
         jaxcam.probe(Pair(), "two", variables=variables(Pair()))(IMAGE)
     assert jaxcam.probe(Pair(), "two.Conv_0", variables=variables(Pair())).look(IMAGE, 0).gradient.shape == (
         12,

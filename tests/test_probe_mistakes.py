@@ -27,8 +27,12 @@ def test_what_is_no_path():
     with pytest.raises(TypeError, match=r"named by its path, 'blocks.0.conv'; got the Conv itself") as said:
         jaxcam.probe(model, model.blocks[0].conv)
     assert len(str(said.value)) < 200
-    with pytest.raises(TypeError, match="a probe has one layer, named by a string; got 2 of them"):
-        jaxcam.probe(model, ["stem", "tail"])
+    with pytest.raises(ValueError, match="a probe needs at least one layer; got none"):
+        jaxcam.probe(model, ())
+    with pytest.raises(ValueError, match="layers of a probe must be different; got 'stem' twice"):
+        jaxcam.probe(model, ("stem", "fc", "stem"))
+    with pytest.raises(TypeError, match="a string such as 'layer4'; got a int"):
+        jaxcam.probe(model, ("stem", 4))
     with pytest.raises(TypeError, match="a string such as 'layer4'; got a int"):
         jaxcam.probe(model, 4)
     with pytest.raises(

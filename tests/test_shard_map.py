@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec as P
 
-from nets import images, small
+from nets import Small, images, small
 import jaxcam
 
 mesh = jax.make_mesh((4,), ("b",))
@@ -32,6 +32,28 @@ for method in (jaxcam.hirescam, jaxcam.gradcam):
             found = jax.jit(mapped)(put(probe, one), put(shown, spec), put(classes, several))
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
             print("equal", flush=True)
+
+several_layers = jaxcam.probe(Small(), (jaxcam.INPUT, "stem", "blocks.0"))
+gradients = jax.vmap(lambda probe, image, c: probe.look(image, c).gradient, (None, None, 0))
+expected = jax.jit(gradients)(several_layers, batch[0], classes)
+for check in (True, False):
+    mapped = jax.shard_map(
+        gradients, mesh=mesh, in_specs=(one, one, several), out_specs=several, check_vma=check
+    )
+    found = jax.jit(mapped)(put(several_layers, one), put(batch[0], one), put(classes, several))
+    for layer in several_layers.layers:
+        np.testing.assert_allclose(found[layer], expected[layer], rtol=1e-5, atol=1e-6)
+    print("equal", flush=True)
+
+def total(probe, image, c):
+    look = probe.look(image, c)
+    return sum(jax.numpy.sum(look.gradient[layer] * look.activation[layer]) for layer in probe.layers)
+
+sharded = jax.device_put(batch, NamedSharding(mesh, several))
+on_mesh = jax.jit(jax.vmap(total, (None, 0, 0)))(put(several_layers, one), sharded, put(classes, several))
+alone = jax.jit(jax.vmap(total, (None, 0, 0)))(several_layers, batch, classes)
+np.testing.assert_allclose(on_mesh, alone, rtol=1e-5, atol=1e-6)
+print("equal", flush=True)
 """
 
 
@@ -46,4 +68,4 @@ def test_gradients_are_each_devices_own():
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("equal") == 8
+    assert done.stdout.count("equal") == 11

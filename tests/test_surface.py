@@ -38,7 +38,7 @@ CHANGED = {
 
 
 def differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
-    """A line for each thing that was taken away or changed. What was added to an object is no difference."""
+    """A line for each thing that was taken away or changed. What was added to an object does not count."""
     if where.startswith("names/") and where.endswith("/parameters"):
         yield from _parameters(before, now, where)
     elif isinstance(before, dict) and isinstance(now, dict):

@@ -169,6 +169,10 @@ def looped(weights, x):
     return jax.lax.scan(lambda total, _: (total + plain(weights, x), None), jnp.zeros((1, 5)), length=2)[0]
 
 
+def while_true(weights, x):
+    return jax.lax.while_loop(lambda _: True, lambda total: total + plain(weights, x), jnp.zeros((1, 5)))
+
+
 def branched(weights, x):
     return jax.lax.cond(jnp.sum(x) > 0, plain, never, weights, x)
 
@@ -189,7 +193,8 @@ def flat(weights, x):
         (never, r"no tap 'features': the function marks no activation with jaxcam\.tap"),
         (twice, "tap 'features' is called more than once for one image"),
         (jax.jit(twice), "tap 'features' is called more than once for one image"),
-        (looped, "tap 'features' lies inside a scan"),
+        (looped, r"tap 'features' is called more than once .* \(2 times\)"),
+        (while_true, "tap 'features' lies inside a while"),
         (branched, "tap 'features' lies inside a cond"),
         (unused, "tap 'features' is not used: go on with what jaxcam.tap returns"),
         (flat, r"tap 'features' returns shape \(1, 5\)"),

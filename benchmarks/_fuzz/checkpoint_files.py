@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from .checkpoint_mutations import mutated
+from .mutations import write_member
 
 STORAGES = {
     "f4": "FloatStorage",
@@ -101,10 +102,10 @@ def _zip(rng: np.random.Generator) -> bytes:
         content = mutated(rng, content)[0]
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", content)
-        archive.writestr("archive/byteorder", rng.choice([b"little", b"big"]))
+        write_member(archive, "archive/data.pkl", content)
+        write_member(archive, "archive/byteorder", rng.choice([b"little", b"big"]))
         for key, each in data.items():
-            archive.writestr(f"archive/data/{key}", each.tobytes())
+            write_member(archive, f"archive/data/{key}", each.tobytes())
     return file.getvalue()
 
 
@@ -124,7 +125,7 @@ def _npz(rng: np.random.Generator) -> bytes:
             content = member.getvalue()
             for _ in range(rng.integers(0, 2)):
                 content = mutated(rng, content)[0]
-            archive.writestr(f"{name}.npy", content)
+            write_member(archive, f"{name}.npy", content)
     return file.getvalue()
 
 

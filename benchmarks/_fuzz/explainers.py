@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .mutations import Case, Kind, mutate, one_changed, short
+from .mutations import Case, Kind, mutate, one_changed, short, write_member
 
 
 def explainers(folder: Path) -> dict[str, dict[str, bytes]]:
@@ -41,7 +41,7 @@ def explainer(rng: np.random.Generator, bases: dict) -> Case:
     whole = rng.integers(4) == 0
     with zipfile.ZipFile(file, "w") as parts:  # its checksums are right
         for name, content in (bases[base] if whole else files).items():
-            parts.writestr(name, content)
+            write_member(parts, name, content)
     content = mutate(rng, file.getvalue()) if whole else file.getvalue()
     return Case(f"{base} {'zip' if whole else what}", {"x.jaxcam": content}, "x.jaxcam")
 

@@ -1,5 +1,6 @@
 """Files that are changed at random: bytes, numbers, lengths; and what a refusal of one may look like."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -134,6 +135,11 @@ def below(folder: Path) -> dict[str, bytes]:
     return {
         each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()
     }
+
+
+def write_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    """A part of a zip that does not carry the current time, so that the seed alone makes the file."""
+    archive.writestr(zipfile.ZipInfo(name), content, archive.compression)
 
 
 def short(error: Exception) -> str:

@@ -16,7 +16,7 @@ from ..datasets.running._identity import digest_of
 from ..files._digests import describe_weights
 from ..files._labels import Labels, labels_for
 from ..models._preprocess import Preprocess
-from ..probes._nnx import layers
+from ..probes._paths import layers
 from ..probes._probe import Probe, probe
 from . import _explainer, _factory
 from ._options import take
@@ -49,7 +49,7 @@ class OpenedModel(NamedTuple):
 
     Attributes:
         weights: path and sha256 of the checkpoint, which was fetched if a published one was named.
-        layer: the probe's, as it was named.
+        layer: its path in the model: the one that was named, or the default one.
         preprocess: as that checkpoint wants pictures; scaled to the size that a transformer has positions for.
         image: shape of one of them.
         labels: names of the classes, as many as the output is long.

@@ -1,30 +1,27 @@
 """An exported explainer as a probe and a method, so that what takes those takes it too."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, PyTree
 
 from ..methods._of_probe import Method
+from ..probes._layers import INPUT, Layer
+from ..probes._marks import varying
 from ..probes._probe import Image, Probe
+from ..probes._walk import Inputs, Steps, Walk
 from ..targets._score import Target, whole_number
 from ._restore import MOST_LIKELY, Explainer, call, weights_of
 
 
 class Exported:
-    """The anatomy of an exported explainer: its layer is the input, and it has no gradient.
+    """The anatomy of an exported explainer: its layer is the input, and it has no gradient."""
 
-    Attributes:
-        path: the layer that the explainer explains, as its metadata has it.
-    """
-
-    who = "the input of an exported explainer"
+    tokens = None
 
     def __init__(self, explainer: Explainer):
         self.explainer = explainer
-        self.path: str = explainer.metadata["layer"]
+        self.layers = (Layer(explainer.metadata["layer"], INPUT),)
 
         @custom_vmap
         def run(weights, images, targets):
@@ -47,11 +44,21 @@ class Exported:
         self.run = run
 
     def __repr__(self) -> str:
-        return self.path
+        return self.layers[0].label
 
-    def split_at(self, parameters: list[Array], images: Array) -> tuple[Array, Any]:
+    def only(self, layer: Layer) -> "Exported":
+        return self
+
+    def walk(self, parameters: list[Array], inputs: Inputs, images: Array, axes: frozenset[str]) -> Walk:
+        if missing := axes - varying(images):
+            images = jax.lax.pcast(images, tuple(sorted(missing)), to="varying")
         targets = jnp.full(images.shape[0], MOST_LIKELY, jnp.int32)
-        return images, lambda changed: self.run(parameters, changed, targets)[1]
+
+        def steps() -> Steps:
+            changed = yield self.layers[0], images
+            return self.run(parameters, changed, targets)[1]
+
+        return Walk({}, steps())
 
 
 def as_probe(explainer: Explainer) -> tuple[Probe, Method]:

@@ -95,6 +95,7 @@ def export(
 
     # Lower the program for any number of images; weights and arrays of options are its arguments.
     given = {"model": probe.parameters, "target": request.targets, "options": request.arrays}
+    given |= {"inputs": probe.inputs, "read": probe.read}
     weights, rebuild = _flatten(given)
     (batch,) = jax.export.symbolic_shape("batch")
     exported = jax.export.export(jax.jit(_program(rebuild, probe.anatomy, static)), platforms=platforms)(
@@ -126,7 +127,7 @@ def _program(rebuild: Callable, anatomy: Anatomy, static: Static) -> Callable:
 
     def program(leaves, images, targets):
         parts = rebuild(leaves)
-        probe = Probe(parts["model"], anatomy)
+        probe = Probe(parts["model"], anatomy, parts["inputs"], parts["read"])
 
         def explain(image, index):
             output, _ = probe(image)  # the compiler merges this with the method's own forward pass

@@ -14,22 +14,8 @@ SUFFIXES = (
 )
 # Endings of pictures that are not read: a camera's, a phone's, drawings.
 OTHERS = (
-    *(
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jxl",
-        ".jxr",
-        ".hdr",
-        ".exr",
-        ".dng",
-        ".raw",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-    ),
-    *(".orf", ".rw2", ".raf", ".psd", ".svg", ".eps", ".pdf", ".ico", ".tga", ".pcx", ".dcm", ".nii"),
+    *(".heic", ".heif", ".avif", ".jxl", ".jxr", ".hdr", ".exr", ".dng", ".raw", ".cr2", ".cr3", ".nef"),
+    *(".arw", ".orf", ".rw2", ".raf", ".psd", ".svg", ".eps", ".pdf", ".ico", ".tga", ".pcx", ".dcm", ".nii"),
 )
 
 

@@ -66,12 +66,10 @@ def _classifier(probe: Probe, image: Image, activation: Array, classes: int) -> 
     """The one kernel `(K, classes)` between the layer and the logits, with nothing else there but a bias."""
     channels = activation.shape[-1]
     leaves = jax.tree_util.tree_leaves_with_path(probe.parameters)
-    after = _used(
-        lambda parameters, a: Probe(parameters, probe.anatomy)(image, lambda _: a)[0], probe, activation
-    )
+    after = _used(lambda probe, a: probe(image, lambda _: a)[0], probe, activation)
     found = {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for (path, leaf), used in zip(leaves, after, strict=True)
+        for (path, leaf), used in zip(leaves, after, strict=False)
         if used
     }
     shapes = {name: leaf.shape for name, leaf in found.items()}
@@ -92,8 +90,8 @@ def _classifier(probe: Probe, image: Image, activation: Array, classes: int) -> 
 
 
 def _used(function: Callable, probe: Probe, activation: Array) -> list[bool]:
-    """Which of the probe's parameters the output depends on once the layer's activation is given."""
-    program = jax.make_jaxpr(function)(probe.parameters, activation).jaxpr
+    """Which of the probe's leaves, parameters first, the output depends on once the layer's activation is given."""
+    program = jax.make_jaxpr(function)(probe, activation).jaxpr
     needed = {variable for variable in program.outvars if not isinstance(variable, Literal)}
     for equation in reversed(program.eqns):
         if needed.intersection(equation.outvars):

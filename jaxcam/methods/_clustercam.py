@@ -46,7 +46,8 @@ def clustercam(
       `B = N(relu(W)) ⊙ (1 - M_scissors)`, then brightened without a change of order, `B / (B + κ)`. Where W is
       nowhere above 0, as of signed channels, `B` has `N(W)` instead.
     - "weighted": `Σ_j s_j M_j`.
-    - "hard": `M_base - M_scissors`, the paper's, with `normalise="raw"`, `score="softmax"` and 10 clusters.
+    - "hard": `M_base - M_scissors`: with `normalise="raw"`, `score="softmax"` and 10 clusters a reading of the paper,
+      which leaves the merge open.
 
     Channels and masks that are constant are left out. Where one cluster is left there are no scissors; where none is,
     the map is 0. A callable target's value is the score.
@@ -75,8 +76,9 @@ def clustercam(
     Raises:
         ValueError: clusters, knee, restarts or chunk out of range, an unknown normalise, merge or score.
 
-    Source: Feng et al. 2023, "Cluster-CAM", arXiv 2302.01642 [paper] for clusters, base and scissors; "hard" [third
-    party]; everything else, defaults among it, [ours].
+    Source: Feng et al. 2023, "Cluster-CAM", arXiv 2302.01642 [paper] for clusters, base and scissors; base as the
+    highest score and scissors as the lowest [third party]; "hard" [ours, after third party]; everything else, defaults
+    among it, [ours].
     """
     scale = choose("normalise", normalise, NORMALISE)
     choose("merge", merge, MERGES)

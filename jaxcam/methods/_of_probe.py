@@ -21,11 +21,16 @@ class Method(Protocol):
 
 
 def of_probe(method: Checked) -> Checked:
-    """The method, with a clear error where a model is passed instead of a probe of it."""
+    """The method, with a clear error where a model is passed instead of a probe of it, or a probe of several layers."""
 
     @functools.wraps(method)
     def checked(probe: Probe, *arguments: object, **options: object) -> object:
         check_probe(probe)
+        if len(probe.layers) > 1:
+            raise TypeError(
+                f"{getattr(method, '__name__', method)} looks at one layer; the probe has {', '.join(probe.layers)}: "
+                f"take one of them, such as probe[{probe.layers[-1]!r}]"
+            )
         return method(probe, *arguments, **options)
 
     return cast(Checked, checked)

@@ -1,27 +1,38 @@
-"""How a probe splits a model at a layer: a submodule by its path, or two functions with the layer between them."""
+"""How a probe finds its layers in a model: submodules by path, taps, or two functions with the layer between them."""
 
 import dataclasses
 from collections.abc import Callable, Hashable
 from typing import Protocol, runtime_checkable
 
+import jax
 from jaxtyping import Array, PyTree
 
-from ._marks import Rest
-from ._tokens import as_map
+from ._layers import Layer
+from ._marks import varying
+from ._walk import Inputs, Steps, Walk
 
 
 @runtime_checkable
 class Anatomy(Hashable, Protocol):
-    """The static half of a probe: a model as two parts, with its layer between them."""
+    """The static half of a probe: a model, and the layers in it."""
 
     @property
-    def who(self) -> str:
-        """The layer in words, for errors."""
+    def layers(self) -> tuple[Layer, ...]: ...
+
+    @property
+    def tokens(self) -> int | None:
+        """Number of leading non-spatial tokens, where a layer returns tokens."""
         ...
 
-    def split_at(self, parameters: PyTree, images: Array) -> tuple[Array, Rest]:
-        """Batch of one image -> the layer's activation as a map `(1, h, w, K)`, and the function of such a map, changed
-        or not, that runs what follows the layer and returns the model's output."""
+    def only(self, layer: Layer) -> "Anatomy":
+        """The same model with one of its layers."""
+        ...
+
+    def walk(self, parameters: PyTree, inputs: Inputs, images: Array, axes: frozenset[str]) -> Walk:
+        """Runs the model on a batch of one image; stops at each layer, for another activation to go on with.
+
+        `axes`: of a mesh, along which the layers' activations vary once they are changed.
+        """
         ...
 
 
@@ -30,10 +41,23 @@ class Split:
     """Two functions, given as the probe's parameters."""
 
     tokens: int | None = None
-    who = "features"
+    layers = (Layer("features", "features", kind=""),)
 
-    def split_at(self, parameters: tuple[Callable, Callable], images: Array) -> tuple[Array, Rest]:
+    def __repr__(self) -> str:
+        return "features"
+
+    def only(self, layer: Layer) -> "Split":
+        return self
+
+    def walk(
+        self, parameters: tuple[Callable, Callable], inputs: Inputs, images: Array, axes: frozenset[str]
+    ) -> Walk:
         features, head = parameters
-        size = images.shape[1], images.shape[2]
-        activation, restore = as_map(features(images), size, self.tokens, self.who)
-        return activation, lambda changed: head(restore(changed))
+        activation = features(images)
+        if missing := axes - varying(activation):
+            activation = jax.lax.pcast(activation, tuple(sorted(missing)), to="varying")
+
+        def steps() -> Steps:
+            return head((yield self.layers[0], activation))
+
+        return Walk({}, steps())

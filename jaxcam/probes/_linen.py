@@ -11,8 +11,10 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Array, PyTree
 
 from .._errors import never_called, unknown
-from ._marks import Rest, mark, mark_layer, split_at_mark
+from ._layers import INPUT, Layer, input_layer, parsed
+from ._marks import mark, mark_layer
 from ._modes import in_training
+from ._walk import Inputs, Walk, walk
 
 # What `nn.jit` traced before, without the marks, is not taken from its cache while a probe looks.
 _probing = jax.make_user_context(default_value=False)
@@ -20,31 +22,28 @@ _probing = jax.make_user_context(default_value=False)
 
 @dataclasses.dataclass(frozen=True)
 class Linen:
-    """A submodule of a Linen module. The probe's parameters are the module's variables.
+    """Submodules of a Linen module. The probe's parameters are the module's variables.
 
     While the model's program is made, every submodule's output is marked with the submodule's path.
     """
 
     module: linen.Module
-    path: tuple[str, ...]
+    layers: tuple[Layer, ...]
     call: tuple[tuple[str, Any], ...] = ()
     tokens: int | None = None
+    method: str = "__call__"
 
     def __repr__(self) -> str:
-        return ".".join(self.path)
+        return ", ".join(layer.label for layer in self.layers)
 
-    @property
-    def name(self) -> tuple[str, ...]:
-        return self.path
-
-    @property
-    def who(self) -> str:
-        return f"layer {str(self)!r}"
-
-    def program(self, parameters: PyTree, images: Array) -> tuple[Any, dict]:
+    def program(self, parameters: PyTree, inputs: Inputs, images: Array) -> tuple[Any, dict]:
+        positional, named = inputs
         try:
             with _probing(True), linen.intercept_methods(self._mark_output):
-                return self.module.apply(parameters, images, **dict(self.call)), {}
+                output = self.module.apply(
+                    parameters, images, *positional, **named, **dict(self.call), method=self.method
+                )
+                return output, {}
         except errors.FlaxError as error:
             raise ValueError(self._explained(parameters, error)) from error
 
@@ -63,26 +62,34 @@ class Linen:
     def check(self, program: Jaxpr, parameters: PyTree, after: dict) -> None:
         pass
 
-    def missing(self, parameters: PyTree, names: list[tuple[str, ...]]) -> str:
-        if self.path in _with_variables(parameters):
-            return never_called(self.who)
-        return unknown("layer", str(self), [".".join(path) for path in sorted(names, key=len)])
+    def missing(self, parameters: PyTree, layer: Layer, names: list[tuple[str, ...]]) -> str:
+        if layer.name in _with_variables(parameters):
+            return never_called(layer.who)
+        return unknown("layer", layer.label, [".".join(path) for path in sorted(names, key=len)])
 
-    def split_at(self, parameters: PyTree, images: Array) -> tuple[Array, Rest]:
-        return split_at_mark(self, parameters, images)
+    def only(self, layer: Layer) -> "Linen":
+        return dataclasses.replace(self, layers=(layer,))
+
+    def walk(self, parameters: PyTree, inputs: Inputs, images: Array, axes: frozenset[str]) -> Walk:
+        return walk(self, parameters, inputs, images, axes)
 
     def _mark_output(self, following, arguments, options, context):
         returned, path = following(*arguments, **options), context.module.path
         if context.method_name != "__call__" or not path:
             return returned
-        if path == self.path:
-            return mark_layer(returned, path, self.who)
+        if layer := next((each for each in self.layers if each.name == path), None):
+            return mark_layer(returned, path, layer.who)
         return mark(returned, path) if isinstance(returned, jax.Array) else returned
 
 
-def path_of(layer: str) -> tuple[str, ...]:
-    """`"layer4.conv2"` or `"layer4/conv2"` as Linen has it."""
-    return tuple(re.split(r"[./]", str(layer)))
+def linen_layer(label: str, *, alone: bool = True) -> Layer:
+    """`"layer4.conv2"` or `"layer4/conv2"`, as Linen has it; `"block[1]"` is the second call, or slice of a scan."""
+    if label == INPUT:
+        return input_layer()
+    written, call, leaf = parsed(label)
+    path = tuple(re.split(r"[./]", written))
+    exact = ".".join(path) + (f"[{call}]" if call is not None else "") + (f":{leaf}" if leaf else "")
+    return Layer(exact if alone else label, path, call, leaf)
 
 
 def _with_variables(variables: PyTree) -> set[tuple[str, ...]]:

@@ -18,10 +18,6 @@ def check_model(model: object) -> None:
 
 
 def check_layer(layer: object) -> None:
-    if isinstance(layer, list | tuple):
-        raise TypeError(
-            f"a probe has one layer, named by a string; got {len(layer)} of them: make one of each"
-        )
     if not isinstance(layer, str):
         raise TypeError(
             f"a layer is named by its path, a string such as 'layer4'; got a {type(layer).__name__}"

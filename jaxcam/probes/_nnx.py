@@ -1,8 +1,8 @@
 """A Flax NNX module as a probe sees it: in evaluation mode, its arrays apart, one submodule's output marked."""
 
+import dataclasses
 import functools
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import jax
@@ -10,19 +10,24 @@ from flax import nnx
 from jax.extend.core import Jaxpr, jaxpr_as_fun
 from jaxtyping import Array, PyTree
 
-from .._errors import never_called, unknown
-from ._marks import Rest, mark_layer, split_at_mark
+from .._errors import never_called
+from ._layers import Layer
+from ._marks import mark_layer
 from ._modes import in_training
+from ._paths import Path, at, parts_of
 from ._programs import needed, source
+from ._walk import Inputs, Walk, walk
 
-Path = tuple[str, ...]
 Arrays = dict[str, Any]
+Options = tuple[tuple[str, Any], ...]
 
 
 class Static:
     """An NNX module without its arrays, which are apart, by name. Compares by value; its hash is computed once.
 
     Attributes:
+        call: options of the call, but for `objects`: NNX objects such as `nnx.Rngs`, without their arrays.
+        method: name of the method that is run.
         statistics: names of the running statistics of batch norms, and the paths of those.
         random: names of the states of random generators, and the paths of the layers that hold them.
     """
@@ -32,15 +37,20 @@ class Static:
         model: nnx.Module,
         graphdef: nnx.GraphDef,
         leaves: Sequence[tuple[tuple, object]],
-        call: tuple[tuple[str, Any], ...],
+        call: Options = (),
+        objects: Options = (),
+        method: str = "__call__",
     ):
         self.kind, self.graphdef, self.call = type(model), graphdef, call
+        self.objects, self.method = objects, method
         self.places = tuple(where for where, _ in leaves)
         self.statistics, self.random = (
             {_name(where): _owner(model, where) for where, leaf in leaves if isinstance(leaf, kind)}
             for kind in (nnx.BatchStat, nnx.RngState)
         )
-        self._key = (graphdef, self.places, call)
+        for name, (_, places) in objects:
+            self.random |= {_name((name, *where), "call"): name for where in places}
+        self._key = (graphdef, self.places, call, objects, method)
         self._hash = hash(self._key)
 
     def __eq__(self, other: object) -> bool:
@@ -51,15 +61,19 @@ class Static:
     def __hash__(self) -> int:
         return self._hash
 
-    def run(self, arrays: Arrays, *inputs: PyTree, path: Path = ()) -> tuple[Any, Arrays]:
-        """The output, with the layer at `path` marked, and the running statistics as the run leaves them."""
-        model = nnx.merge(
-            self.graphdef, nnx.from_flat_state([(where, arrays[_name(where)]) for where in self.places])
-        )  # a fresh copy: nobody's model gets the mark
-        if path:
-            layer = functools.reduce(lambda node, step: _parts(node)[step], path, model)
+    def run(
+        self, arrays: Arrays, positional: tuple, named: dict[str, PyTree], paths: tuple[Path, ...] = ()
+    ) -> tuple[Any, Arrays]:
+        """The output, with the layers at `paths` marked, and the running statistics as the run leaves them."""
+        model = _merged(self.graphdef, self.places, arrays)  # a fresh copy: nobody's model gets the mark
+        for path in paths:
+            layer = functools.reduce(lambda node, step: parts_of(node)[step], path, model)
             layer.__class__ = _marked(type(layer), path)
-        output = model(*inputs, **dict(self.call))  # pyright: ignore[reportCallIssue]
+        objects = {
+            name: _merged(graphdef, places, arrays, (name, "call"))
+            for name, (graphdef, places) in self.objects
+        }
+        output = getattr(model, self.method)(*positional, **named, **dict(self.call), **objects)
         after = nnx.to_flat_state(nnx.state(model, nnx.BatchStat))
         return output, {_name(where): _value(leaf) for where, leaf in after}
 
@@ -76,17 +90,40 @@ class Static:
                 raise ValueError(in_training(self.kind, f"dropout (or another random layer) {layer!r}"))
 
 
-def static_and_arrays(model: nnx.Module, call: tuple[tuple[str, Any], ...] = ()) -> tuple[Static, Arrays]:
+def static_and_arrays(
+    model: nnx.Module, call: Options = (), method: str = "__call__"
+) -> tuple[Static, Arrays]:
     """A module, viewed in evaluation mode, as its static part and its arrays by name."""
     viewed = nnx.view(model, use_running_average=True, deterministic=True, raise_if_not_found=False)
-    graphdef, state = nnx.split(viewed)
-    leaves = nnx.to_flat_state(state)
-    return Static(viewed, graphdef, leaves, call), {_name(where): _value(leaf) for where, leaf in leaves}
+    graphdef, leaves = _split(viewed)
+    arrays = {_name(where): _value(leaf) for where, leaf in leaves}
+    plain, objects = [], []
+    for name, value in call:
+        if not isinstance(value, nnx.Pytree):
+            plain.append((name, value))
+            continue
+        inner, held = _split(value)
+        objects.append((name, (inner, tuple(where for where, _ in held))))
+        arrays |= {_name((name, *where), "call"): _value(leaf) for where, leaf in held}
+    return Static(viewed, graphdef, leaves, tuple(plain), tuple(objects), method), arrays
+
+
+def _split(node: nnx.Pytree) -> tuple[nnx.GraphDef, list[tuple[tuple, object]]]:
+    graphdef, state = nnx.split(node)
+    return graphdef, list(nnx.to_flat_state(state))
+
+
+def _merged(
+    graphdef: nnx.GraphDef, places: Sequence[tuple], arrays: Arrays, owner: tuple[str, str] | None = None
+) -> Any:
+    """The module of a graph definition; with an owner, an object of the call by its name."""
+    names = {where: _name((owner[0], *where), owner[1]) if owner else _name(where) for where in places}
+    return nnx.merge(graphdef, nnx.from_flat_state([(where, arrays[names[where]]) for where in places]))
 
 
 def run(static: Static, arrays: Arrays, *inputs: PyTree) -> PyTree:
     """The module's output; raises ValueError where it runs in training mode."""
-    program, (shapes, after) = _trace(static, arrays, *inputs)
+    program, (shapes, after) = _trace(static, arrays, inputs, {})
     static.check(program.jaxpr, arrays, after)
     outputs = jaxpr_as_fun(program)(*jax.tree.leaves((arrays, inputs)))
     return jax.tree.unflatten(jax.tree.structure(shapes), outputs[: len(outputs) - len(after)])
@@ -95,44 +132,42 @@ def run(static: Static, arrays: Arrays, *inputs: PyTree) -> PyTree:
 _trace = jax.make_jaxpr(Static.run, static_argnums=0, return_shape=True)
 
 
+@dataclasses.dataclass(frozen=True)
 class Submodule:
-    """A submodule of an NNX module, by path.
+    """Submodules of an NNX module, by path.
 
-    `tokens`: number of leading non-spatial tokens, where the submodule returns tokens. `default`: the path that
+    `tokens`: number of leading non-spatial tokens, where a submodule returns tokens. `default`: the path that
     the model names as the one to take.
     """
 
-    def __init__(self, module: Static, path: Path, tokens: int | None = None, default: str | None = None):
-        self.module, self.path, self.tokens, self.default = module, path, tokens, default
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Submodule) and vars(self) == vars(other))
-
-    def __hash__(self) -> int:
-        return hash((self.module, self.path, self.tokens))
+    module: Static
+    layers: tuple[Layer, ...]
+    tokens: int | None = None
+    default: str | None = dataclasses.field(default=None, hash=False)
 
     def __repr__(self) -> str:
-        return ".".join(self.path)
+        return ", ".join(layer.label for layer in self.layers)
 
     @property
-    def name(self) -> Path:
-        return self.path
+    def method(self) -> str:
+        return self.module.method
 
-    @property
-    def who(self) -> str:
-        return f"layer {str(self)!r}"
-
-    def program(self, parameters: Arrays, images: Array) -> tuple[Any, Arrays]:
-        return self.module.run(parameters, images, path=self.path)
+    def program(self, parameters: Arrays, inputs: Inputs, images: Array) -> tuple[Any, Arrays]:
+        positional, named = inputs
+        paths = tuple(layer.name for layer in self.layers if isinstance(layer.name, tuple))
+        return self.module.run(parameters, (images, *positional), named, tuple(dict.fromkeys(paths)))
 
     def check(self, program: Jaxpr, parameters: Arrays, after: Arrays) -> None:
         self.module.check(program, parameters, after)
 
-    def missing(self, parameters: Arrays, names: list) -> str:
-        return never_called(self.who)
+    def missing(self, parameters: Arrays, layer: Layer, names: list) -> str:
+        return never_called(layer.who)
 
-    def split_at(self, parameters: Arrays, images: Array) -> tuple[Array, Rest]:
-        return split_at_mark(self, parameters, images)
+    def only(self, layer: Layer) -> "Submodule":
+        return dataclasses.replace(self, layers=(layer,))
+
+    def walk(self, parameters: Arrays, inputs: Inputs, images: Array, axes: frozenset[str]) -> Walk:
+        return walk(self, parameters, inputs, images, axes)
 
 
 @functools.cache
@@ -143,7 +178,7 @@ def _marked(kind: type[nnx.Module], path: Path) -> type[nnx.Module]:
     anew of its class, and compare classes to find what they compiled.
     """
 
-    def __call__(self, *args: PyTree, **options: PyTree) -> Array:
+    def __call__(self, *args: PyTree, **options: PyTree) -> PyTree:
         returned = kind.__call__(self, *args, **options)  # pyright: ignore[reportAttributeAccessIssue]
         return mark_layer(returned, path, f"layer {'.'.join(path)!r}")
 
@@ -152,109 +187,18 @@ def _marked(kind: type[nnx.Module], path: Path) -> type[nnx.Module]:
     return make(kind.__name__, (kind,), names | {"__call__": __call__})
 
 
-def layers(model: nnx.Module) -> list[str]:
-    """Dotted paths of all submodules of an NNX module that can be called, outermost first: what `probe` takes."""
-    if not isinstance(model, nnx.Module):
-        raise TypeError(
-            f"layers takes a flax.nnx.Module; got {_described(model)}. The layers of other models are known when they "
-            "run: a probe of one that is not there names those that are"
-        )
-    return sorted((".".join(path) for path, _ in _modules(model)), key=lambda path: path.count("."))
-
-
-def resolve(model: nnx.Module, layer: str | nnx.Module) -> Path:
-    """The path of a layer; "blocks[-1]" is the last of a list."""
-    if isinstance(layer, nnx.Module):
-        path = next((".".join(path) for path, each in _modules(model) if each is layer), None)
-        found = f"{path!r}" if path else "as jaxcam.layers(model) lists them"
-        raise TypeError(f"a layer is named by its path, {found}; got the {type(layer).__name__} itself")
-    path = tuple(_steps(model, layer))
-    node = _at(model, path)
-    if path and isinstance(node, nnx.Module) and callable(node):
-        return path
-    above = _at(model, path[:-1])
-    if isinstance(node, nnx.Variable):
-        owner = ".".join(path[:-1])
-        advice = f"probe {owner!r}, whose it is" if owner else "probe a module"
-        raise ValueError(f"{layer!r} is a {type(node).__name__}, not a layer: {advice}")
-    if not path or above is None or path[-1] not in _parts(above):
-        raise ValueError(unknown("layer", layer, layers(model)))
-    if callable(node):
-        raise ValueError(
-            f"layer {layer!r} is a {type(node).__name__}, not a module: probe the module that calls it"
-        )
-    raise ValueError(
-        f"layer {layer!r} is a {type(node).__name__}, which is not callable: probe one of its parts"
-    )
-
-
-def _steps(model: nnx.Module, layer: str) -> Iterator[str]:
-    """`"blocks[-1].conv"` as the names of parts."""
-    if not _PATH.fullmatch(layer):
-        raise ValueError(unknown("layer", layer, layers(model)))
-    node: object = model
-    for name, number in _STEP.findall(layer):
-        if number:
-            if not (numbered := _numbered(node)) and "layers" in _parts(node):  # of an nnx.Sequential
-                yield "layers"
-                node = _parts(node)["layers"]
-                numbered = _numbered(node)
-            if not -len(numbered) <= int(number) < len(numbered):
-                raise ValueError(unknown("layer", layer, layers(model)))
-            name = numbered[int(number)]
-        yield name
-        node = _parts(node).get(name)
-
-
-_STEP = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
-_PATH = re.compile(r"[^.\[\]]+(\[-?\d+\])*(\.[^.\[\]]+(\[-?\d+\])*)*")
-
-
-def _numbered(node: object) -> list[str]:
-    return sorted((each for each in _parts(node) if each.isdigit()), key=int)
-
-
-def _modules(node: object, path: Path = (), above: tuple[int, ...] = ()) -> Iterator[tuple[Path, nnx.Module]]:
-    for name, part in _parts(node).items():
-        if id(part) in above:  # a part that knows its parent
-            continue
-        here = (*path, name)
-        if isinstance(part, nnx.Module) and callable(part):
-            yield here, part
-        yield from _modules(part, here, (*above, id(node), id(part)))
-
-
-def _parts(node: object) -> dict[str, Any]:
-    """What a module, or a list, tuple or dictionary in it, holds."""
-    if isinstance(node, nnx.Pytree):
-        return vars(node)
-    if isinstance(node, list | tuple):
-        return {str(number): part for number, part in enumerate(node)}
-    return {str(key): part for key, part in node.items()} if isinstance(node, dict) else {}
-
-
-def _at(model: nnx.Module, path: Sequence[str]) -> object:
-    return functools.reduce(lambda node, step: _parts(node).get(step), path, model)
-
-
 def _owner(model: nnx.Module, where: tuple) -> str:
     """The path of the module that holds a leaf."""
     above = [str(step) for step in where]
-    while above and not isinstance(_at(model, above), nnx.Module):
+    while above and not isinstance(at(model, above), nnx.Module):
         above.pop()
     return ".".join(above)
 
 
-def _name(where: tuple) -> str:
-    return "/".join(map(str, where))
+def _name(where: tuple, owner: str = "") -> str:
+    name = "/".join(map(str, where))
+    return f"{owner}({name})" if owner else name
 
 
 def _value(leaf: object) -> Any:
     return leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
-
-
-def _described(model: object) -> str:
-    kind = model if isinstance(model, type) else type(model)
-    return (
-        f"{'the class ' if isinstance(model, type) else 'a '}{kind.__module__.split('.')[0]} {kind.__name__}"
-    )

@@ -58,16 +58,22 @@ def _needed_by(equation: JaxprEqn, outputs: list[bool]) -> list[bool]:
         return [True] * len(equation.invars)
     if equation.primitive.name != "scan":
         return needed(inner, outputs)
-    carried = sum(map(_same_rank, equation.outvars, inner.outvars))
-    first = (
-        sum(map(_same_rank, equation.invars, inner.invars)) - carried
-    )  # after what is the same in all rounds
+    first, count = carried(equation, inner)
     while True:  # what a round needs of the carry, the round before must give
         used = needed(inner, outputs)
-        more = [a or b for a, b in zip(outputs, used[first : first + carried], strict=False)]
-        if more + outputs[carried:] == outputs:
+        more = [a or b for a, b in zip(outputs, used[first : first + count], strict=False)]
+        if more + outputs[count:] == outputs:
             return used
-        outputs = more + outputs[carried:]
+        outputs = more + outputs[count:]
+
+
+def carried(scan: JaxprEqn, body: Jaxpr) -> tuple[int, int]:
+    """How many inputs of a scan are the same in all rounds, and how many values it carries from round to round.
+
+    Counted by the ranks, because each version of JAX keeps these numbers in another form.
+    """
+    count = sum(map(_same_rank, scan.outvars, body.outvars))
+    return sum(map(_same_rank, scan.invars, body.invars)) - count, count
 
 
 def _same_rank(outside: Var | Literal, inside: Var | Literal) -> bool:

@@ -8,7 +8,9 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Array, PyTree
 
 from .._errors import unknown
-from ._marks import Rest, mark, split_at_mark
+from ._layers import INPUT, Layer, input_layer, parsed
+from ._marks import mark
+from ._walk import Inputs, Walk, walk
 
 
 def tap(activation: Array, name: str, *, channels: int = -1) -> Array:
@@ -17,7 +19,8 @@ def tap(activation: Array, name: str, *, channels: int = -1) -> Array:
     Args:
         activation: `(B, h, w, K)`, or tokens `(B, tokens, K)`. In a function that `jax.vmap` maps over images, the
             activation of one image.
-        name: what a probe calls it. A program that is probed has it once.
+        name: what a probe calls it. Where the program passes it several times, or inside a scan, `"name[3]"` is the
+            fourth time.
         channels: the axis K, where it is not the last: 0 for `(K, h, w)`, as in Equinox.
 
     Raises:
@@ -41,30 +44,39 @@ def tap(activation: Array, name: str, *, channels: int = -1) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Tapped:
-    """A function with a tap. The probe's parameters are the function, and its variables if it has any."""
+    """A function with taps. The probe's parameters are the function, and its variables if it has any."""
 
-    name: str
+    layers: tuple[Layer, ...]
     call: tuple[tuple[str, Any], ...] = ()
     tokens: int | None = None
 
     def __repr__(self) -> str:
-        return self.name
+        return ", ".join(layer.label for layer in self.layers)
 
-    @property
-    def who(self) -> str:
-        return f"tap {self.name!r}"
-
-    def program(self, parameters: tuple, images: Array) -> tuple[Any, dict]:
+    def program(self, parameters: tuple, inputs: Inputs, images: Array) -> tuple[Any, dict]:
         function, *variables = parameters
-        return function(*variables, images, **dict(self.call)), {}
+        positional, named = inputs
+        return function(*variables, images, *positional, **named, **dict(self.call)), {}
 
     def check(self, program: Jaxpr, parameters: PyTree, after: dict) -> None:
         pass
 
-    def missing(self, parameters: tuple, names: list) -> str:
-        if names:
-            return unknown("tap", self.name, names)
-        return f"no tap {self.name!r}: the function marks no activation with jaxcam.tap(activation, {self.name!r})"
+    def missing(self, parameters: tuple, layer: Layer, names: list) -> str:
+        if names := [each for each in names if each != INPUT]:
+            return unknown("tap", layer.label, names)
+        name = layer.name
+        return f"no tap {name!r}: the function marks no activation with jaxcam.tap(activation, {name!r})"
 
-    def split_at(self, parameters: tuple, images: Array) -> tuple[Array, Rest]:
-        return split_at_mark(self, parameters, images)
+    def only(self, layer: Layer) -> "Tapped":
+        return dataclasses.replace(self, layers=(layer,))
+
+    def walk(self, parameters: tuple, inputs: Inputs, images: Array, axes: frozenset[str]) -> Walk:
+        return walk(self, parameters, inputs, images, axes)
+
+
+def tap_layer(label: str) -> Layer:
+    """The layer at a tap; `"block[1]"` is the second time that the tap "block" is passed."""
+    if label == INPUT:
+        return input_layer()
+    name, call, _ = parsed(label) if ":" not in label else (label, None, None)
+    return Layer(label, name, call, kind="tap")

@@ -11,7 +11,7 @@ _MANY = 16  # leading tokens that an error still proposes
 
 
 def as_map(
-    activation: PyTree, image: tuple[int, int], leading: int | None, who: str
+    activation: PyTree, image: tuple[int, ...], leading: int | None, who: str
 ) -> tuple[Array, Restore]:
     """An activation as a map, and the function that puts a map of that shape back in its place.
 
@@ -61,7 +61,7 @@ def _grid(count: int, height: int, width: int) -> tuple[int, int] | None:
     return height // patch, width // patch
 
 
-def _message(who: str, count: int, image: tuple[int, int], leading: int | None) -> str:
+def _message(who: str, count: int, image: tuple[int, ...], leading: int | None) -> str:
     height, width = image
     dropped = "with or without one leading token" if leading is None else f"after {leading} leading tokens"
     possible = {n: grid for n in range(_MANY + 1) if (grid := _grid(count - n, *image))}

@@ -16,7 +16,7 @@ class Server(ThreadingHTTPServer):
         faults: what happens to the next requests, one each: a status to answer with, ("cut", n) to close after n bytes,
             ("hang", n) to go silent after n bytes, ("shift", n) to serve a part that starts n bytes too late,
             ("trickle", s) to serve one byte each s seconds, ("length", text) to give another Content-Length,
-            ("redirect", url) to send elsewhere. None is no fault.
+            ("redirect", url) to send elsewhere. None answers as it should.
         asked: (name, Range header or None) of all requests.
     """
 

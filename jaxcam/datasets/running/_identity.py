@@ -16,6 +16,7 @@ from ..._request import Options, Request
 from ..._version import __version__
 from ...files._labels import describe_targets
 from ...models._preprocess import Preprocess
+from ...probes._anatomy import Split
 from ...probes._probe import Probe
 from ..sources._record import Source
 from ..store._differences import flatten
@@ -88,9 +89,10 @@ def notes(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def digest_of(probe: Probe) -> str:
-    """sha256 of the parameters."""
+    """sha256 of the parameters and of the model's further inputs."""
     digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(probe.parameters):
+    leaves = jax.tree_util.tree_leaves_with_path(probe.parameters)
+    for path, leaf in leaves + jax.tree_util.tree_leaves_with_path((probe.inputs, probe.read)):
         if isinstance(leaf, jax.Array | np.ndarray):
             array = np.asarray(leaf)
             digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
@@ -105,16 +107,17 @@ _KINDS = {"Submodule": "nnx", "Linen": "linen", "Tapped": "function", "Split": "
 def describe_probe(probe: Probe) -> dict[str, Any]:
     """Settings that distinguish two probes of the same parameters: library, layer, tokens, options of the call."""
     anatomy = probe.anatomy
-    path = getattr(anatomy, "path", None) or getattr(anatomy, "name", None) or ()
-    called = [each for each in jax.tree.leaves(probe.parameters, is_leaf=callable) if callable(each)]
+    parts = (probe.parameters, probe.read)
+    called = [each for each in jax.tree.leaves(parts, is_leaf=callable) if callable(each)]
+    method = getattr(anatomy, "method", "__call__")
     functions = [leaf for each in called for leaf in getattr(each, "fixed", ()) if callable(leaf)]
     return {
         "kind": _KINDS.get(type(anatomy).__name__, type(anatomy).__name__.lower()),
-        "layer": path if isinstance(path, str) else ".".join(map(str, path)),
+        "layer": "" if isinstance(anatomy, Split) else str(anatomy),
         "tokens": getattr(anatomy, "tokens", None),
         "call": {str(name): plain(value) for name, value in getattr(anatomy, "call", None) or ()},
         "functions": [getattr(each, "__qualname__", type(each).__qualname__) for each in functions],
-    }
+    } | ({"method": method} if method != "__call__" else {})
 
 
 def plain(value: object) -> Any:

@@ -74,9 +74,8 @@ class Plan:
         output = shape_of_output(probe, images)
         if getattr(output, "ndim", 0) != 1:
             raise ValueError(f"a data set's run needs a model that returns a vector of logits; got {output}")
-        targets = self.targets_of(
-            np.zeros(batch, np.int32)
-        )  # a record's own class is checked when it is read
+        own = np.zeros(batch, np.int32)  # any classes: a record's own is checked when it is read
+        targets = self.targets_of(own)
         return bind(probe, images, targets, method=method, options=options, raw=True)
 
     def columns(self, shape: "Shape") -> tuple[Column, ...]:
