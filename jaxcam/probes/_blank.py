@@ -8,6 +8,9 @@ from jaxtyping import Array, PyTree
 
 from ..targets._score import Target
 from ..targets._several import Above, Ranked, ranked
+from ._nearby import nearby
+from ._nnx import Submodule
+from ._paths import layers, resolve
 from ._probe import Image, Look, Probe
 
 ZERO = "the map is zero everywhere"
@@ -53,7 +56,8 @@ def why_blank(probe: Probe, image: Image, target: Target) -> str:
     if not look.activation.any():
         return f"the activation of {layer} is zero at every position"
     if not look.gradient.any():
-        return f"the gradient of {layer} is zero at every position, so that nothing there counts: {_instead(probe)}"
+        advice = _instead(probe, image, target)
+        return f"the gradient of {layer} is zero at every position, so that nothing there counts: {advice}"
     return ""
 
 
@@ -95,13 +99,33 @@ def _which(found: np.ndarray, images: int) -> str:
     return f"the map of image {found[0, 0]}{others} is"
 
 
-def _instead(probe: Probe) -> str:
+def _instead(probe: Probe, image: Image, target: Target) -> str:
     layer = getattr(probe.anatomy, "default", None)
     if layer == str(probe.anatomy):
         return "it is the model's default layer, so what follows it gives no gradient at all"
     if layer is not None:
         return f"take layer {layer!r}, the model's default"
+    if found := _with_gradient(probe, image, target):
+        return f"take layer {found!r}, which has one"
     return "take the block before it, or that block's first norm"
+
+
+def _with_gradient(probe: Probe, image: Image, target: Target) -> str | None:
+    """A layer near the probe's whose gradient is not zero; None where none is found, or the model's layers have no
+    names."""
+    anatomy = probe.anatomy
+    if not isinstance(anatomy, Submodule):
+        return None
+    model = anatomy.module.model(probe.parameters)
+    for path in nearby(layers(model), str(anatomy)):
+        other = Probe(probe.parameters, anatomy.only(resolve(model, path)), probe.inputs, probe.read)
+        try:
+            look = _look(other, image, target)
+        except (TypeError, ValueError):  # not a map, or not run
+            continue
+        if np.asarray(look.gradient).any():
+            return path
+    return None
 
 
 @jax.jit
