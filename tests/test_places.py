@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,7 +14,9 @@ def places(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import places
 
-    return places
+    # the nets are written as users write theirs
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield places
 
 
 @pytest.mark.parametrize("kind", ["detector", "unet"])

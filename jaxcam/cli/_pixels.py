@@ -1,16 +1,16 @@
 """The preprocessing of pictures as options say it, or as a model or a file does."""
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PIL import Image
 
-from .._errors import choose
+from .._errors import brief, choose
 from ..models._preprocess import IMAGENET, Preprocess
 
 INTERPOLATIONS = {each.name.lower(): each for each in Image.Resampling}
-FIELDS = ("size", "resize", "mean", "std", "interpolation")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,15 +72,38 @@ def as_preprocess(value: object, who: str) -> Preprocess | None:
             f"{type(value).__name__}"
         )
     for name in value:
-        choose("field of a preprocessing", str(name), FIELDS)
-    fields = dict(value)
+        choose("field of a preprocessing", str(name), _FITS)
+    fields: dict[str, Any] = dict(value)
+    if "size" not in fields:
+        raise ValueError(f"{who}: its preprocess says no size")
     if isinstance(word := fields.get("interpolation"), str):
         fields["interpolation"] = choose("interpolation", word, INTERPOLATIONS)
-    fields |= {name: tuple(fields[name]) for name in ("mean", "std") if name in fields}
-    try:
-        return Preprocess(**{"resize": fields["size"], **fields})
-    except KeyError:
-        raise ValueError(f"{who}: its preprocess says no size") from None
+    for name, each in fields.items():
+        if not _FITS[name](each):
+            raise ValueError(f"{who}: the {name} of its preprocess cannot be {brief(each)}")
+    fields |= {name: tuple(map(float, fields[name])) for name in ("mean", "std") if name in fields}
+    return Preprocess(**{"resize": fields["size"], **fields})
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_colour(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(isinstance(each, int | float) and math.isfinite(each) for each in value)
+    )
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "size": _is_side,
+    "resize": _is_side,
+    "mean": _is_colour,
+    "std": lambda value: _is_colour(value) and min(value) > 0,
+    "interpolation": lambda value: isinstance(value, Image.Resampling),
+}
 
 
 def _channels(name: str, text: str) -> tuple[float, float, float]:

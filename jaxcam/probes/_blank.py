@@ -44,8 +44,10 @@ def why_blank(probe: Probe, image: Image, target: Target) -> str:
     """Why the map of an image is zero everywhere, and the layer to take instead.
 
     Empty where the layer has an activation and a gradient: then there is no evidence for the target. It costs a forward
-    pass and the backward pass of what follows the layer.
+    pass and the backward pass of what follows the layer. Of a probe of several layers it is empty.
     """
+    if len(probe.layers) > 1:
+        return ""
     try:
         look = jax.device_get(_look(probe, image, target))
     except (TypeError, ValueError):  # a head that cannot be differentiated, which not every method asks for

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import converters
 import jaxcam
 from jaxcam.cli._factory import find_factory
 from jaxcam.cli._open_model import Wanted, open_model
-from jaxcam.cli._pixels import Pixels
+from jaxcam.cli._pixels import Pixels, as_preprocess
 
 SOURCE = '''
 import jax
@@ -258,6 +259,31 @@ def test_an_explainer_of_maps_for_display(command, module):
     np.testing.assert_allclose(found.own(found.probe, image, 2), expected[0], atol=1e-5)
     with pytest.raises(ValueError, match=r"class 9|no class 9"):
         jaxcam.explain(found.probe, image[None], 9, method=found.own)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"resize": 20}, "it: its preprocess says no size"),
+        ({"size": 16, "mena": 0}, "no field of a preprocessing 'mena'; did you mean 'mean'?"),
+        ({"size": 0}, "the size of its preprocess cannot be 0"),
+        ({"size": 16, "mean": "abc"}, "the mean of its preprocess cannot be 'abc'"),
+        ({"size": 16, "std": [1, 0, 1]}, "the std of its preprocess cannot be"),
+        ({"size": 16, "interpolation": "cubic"}, "no interpolation 'cubic'; did you mean 'bicubic'?"),
+        ({"size": 16, "interpolation": 3}, "the interpolation of its preprocess cannot be 3"),
+        ("imagenet", "must be a jaxcam.models.Preprocess, or a dictionary of its fields; got a str"),
+    ],
+)
+def test_a_preprocessing_that_cannot_be(said, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        as_preprocess(said, "it")
+
+
+def test_a_preprocessing_as_a_dictionary():
+    said = {"size": 16, "mean": [0, 0, 0], "std": [1, 1, 1], "interpolation": "bicubic"}
+    found = as_preprocess(said, "it")
+    assert found is not None
+    assert (found.resize, found.interpolation, found.std) == (16, Image.Resampling.BICUBIC, (1, 1, 1))
 
 
 REFUSED = {
