@@ -70,6 +70,18 @@ def test_box_is_the_strongest_of_those_that_overlap():
     assert np.isnan(slope).any()
 
 
+def test_a_box_that_nothing_fits_is_told():
+    probe = jaxcam.probe(split=(lambda images: images, lambda a: (BOXES[None], FOUND[None] * jnp.mean(a))))
+    with pytest.warns(
+        jaxcam.MapWarning, match="is not finite: .*the output has nothing that the target asks for"
+    ):
+        maps = jaxcam.explain(probe, images(1), jaxcam.box([20, 20, 24, 24], 1), method="hirescam")
+    assert np.isnan(maps).all()
+    assert not np.isnan(
+        jaxcam.explain(probe, images(1), jaxcam.box([0, 0, 4, 4], 1), method="hirescam")
+    ).any()
+
+
 def test_box_without_area_overlaps_nothing():
     flat = jnp.array([[2.0, 2, 2, 2], [3, 3, 1, 1]])
     assert jnp.isnan(jaxcam.box([1, 1, 3, 3], 0, overlap=0.01)((flat, FOUND[:2])))

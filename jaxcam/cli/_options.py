@@ -144,24 +144,27 @@ pixels = together(
         "--image-size",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Sides of the model's input in pixels.  [default: the model's; so for the next four]",
+        help="Sides of the model's input in pixels.  [default: the model's]",
     ),
     click.option(
         "--resize",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Shorter side of a picture before its centre is cropped, in pixels.",
+        help="Shorter side of a picture before its centre is cropped, in pixels.  [default: the model's]",
     ),
     click.option(
         "--mean",
         metavar="R,G,B",
-        help="What is subtracted from each channel, of values in [0, 1]; one number for all three.",
+        help="What is subtracted from each channel, of values in [0, 1]; one number for all three.  "
+        "[default: the model's]",
     ),
-    click.option("--std", metavar="R,G,B", help="What each channel is then divided by."),
+    click.option(
+        "--std", metavar="R,G,B", help="What each channel is then divided by.  [default: the model's]"
+    ),
     click.option(
         "--interpolation",
         type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos", "hamming", "box"]),
-        help="How a picture is resized.",
+        help="How a picture is resized.  [default: the model's]",
     ),
 )
 
