@@ -135,7 +135,7 @@ def open_model(wanted: Wanted) -> OpenedModel:
     looker, layer = _probe(wanted, loaded.model)
     preprocess = preprocessing(wanted.pixels, _recipe(wanted.model, loaded), wanted.model)
     image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
-    output = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image)
+    output = _output_of(wanted.model, looker, image)
     if getattr(output, "ndim", 0) != 1:
         kind = f"shape {output.shape}" if hasattr(output, "shape") else type(output).__name__
         raise ValueError(
@@ -182,11 +182,28 @@ def load_model(name: str, weights: Path | None, *, dtype: str = "float32") -> Lo
     return Loaded(converters.load(name, path, dtype=jnp.dtype(dtype)), path, entry)
 
 
+def _output_of(name: str, looker: Probe, image: jax.ShapeDtypeStruct) -> Any:
+    """The shape of the output for one image."""
+    try:
+        return jax.eval_shape(lambda probe, image: probe(image)[0], looker, image)
+    except Exception as error:
+        if ":" not in name:
+            raise
+        # whatever a model of the user's raises
+        said = str(error) or type(error).__name__
+        raise ValueError(f"{name} does not take images {image.shape}: {said}") from error
+
+
 def _probe(wanted: Wanted, model: nnx.Module | Probe) -> tuple[Probe, str]:
     """A probe, and its layer as it was named."""
     if isinstance(model, Probe):
         if wanted.layer is not None:
             raise ValueError(f"{wanted.model} returns a probe of {model.anatomy}: leave out --layer")
+        if len(model.layers) > 1:
+            raise ValueError(
+                f"{wanted.model} returns a probe of several layers, and commands look at one: return one of them, such "
+                f"as probe[{model.layers[-1]!r}]"
+            )
         return model, str(model.anatomy)
     layer = wanted.layer or getattr(model, "default_layer", None)
     if layer is None:

@@ -149,11 +149,13 @@ def weights_of(explainer: Explainer) -> list[Array]:
 
 
 def call(explainer: Explainer, weights: list[Array], images: Array, targets: Array) -> tuple[Array, PyTree]:
-    """Maps and outputs of images `(B, H, W, C)` and targets `(B,)`, while a program is traced: no value is checked.
+    """Maps and outputs of images `(B, H, W, C)` and targets `(B,)`, while a program is traced: no value is checked, and
+    images are converted to the explainer's dtype.
 
     Raises ValueError for a device that the explainer was not exported for.
     """
     _check_platform(explainer._metadata["platforms"])
+    images = images.astype(explainer._metadata["dtype"])
     if explainer._checked is not None and images.shape[0] not in explainer._checked:
         explainer._check_shapes(images, targets)
     return explainer._run(weights, images, targets)

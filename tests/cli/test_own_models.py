@@ -21,6 +21,7 @@ import jaxcam
 from jaxcam.cli._factory import find_factory
 from jaxcam.cli._open_model import Wanted, open_model
 from jaxcam.cli._pixels import Pixels, as_preprocess
+from jaxcam.cli.evaluate._models import Models, checkpoints_of
 
 SOURCE = '''
 import jax
@@ -71,6 +72,16 @@ def looked():
 
 def unread():
     return jaxcam.probe(pair, "double")
+
+
+def two():
+    return jaxcam.probe(described(), ("conv", jaxcam.INPUT))
+
+
+def fixed():
+    model = described()
+    model.head = nnx.Linear(7, 4, rngs=nnx.Rngs(0))
+    return model
 
 
 def broken():
@@ -199,6 +210,32 @@ def test_a_data_set_with_a_function(command, scene):
     expected = jaxcam.explain(jaxcam.probe(net(plain=True), "conv"), images_of(scene), raw=True)
     np.testing.assert_allclose(store["maps"], expected, rtol=1e-2, atol=1e-3)
     assert store.attributes["layer"] == "conv"
+
+
+@pytest.mark.parametrize(
+    ("names", "weights", "found"),
+    [
+        (["resnet18", "a:b"], ["w"], ["w", None]),
+        (["a:b", "resnet18", "c.jaxcam"], ["w"], [None, "w", None]),
+        (["a:b", "resnet18"], ["v", "w"], ["v", "w"]),
+        (["a:b"], [], [None]),
+        (
+            ["resnet18", "resnet34"],
+            ["w"],
+            "each model needs its weights: got --model 2 and --weights 1 times",
+        ),
+        (["a:b", "c:d"], ["w"], "each model needs its weights: got --model 2 and --weights 1 times"),
+    ],
+)
+def test_whose_weights_are_given(names, weights, found):
+    given = Models(
+        model=names, weights=[Path(each) for each in weights], layer=[], labels=None, dtype="float32"
+    )
+    if isinstance(found, str):
+        with pytest.raises(ValueError, match=found):
+            checkpoints_of(given)
+    else:
+        assert [each and str(each) for each in checkpoints_of(given)] == found
 
 
 def test_conversion_of_a_function_s_model(jaxcam_command, module):
@@ -330,6 +367,8 @@ MISTAKES = {
     "no function": (["ownmodels:SIZE"], "ownmodels:SIZE is a int: name a function that builds the model"),
     "spelling": (["ownmodels:"], "given as package.module:function; got 'ownmodels:'"),
     "arguments": (["ownmodels:needy"], "is called without arguments, and it needs depth"),
+    "several layers": (["ownmodels:two"], "a probe of several layers, and commands look at one"),
+    "what it takes": (["ownmodels:fixed"], "ownmodels:fixed does not take images (16, 16, 3): "),
     "failure": (["ownmodels:broken"], "ownmodels:broken() failed: RuntimeError: no disk"),
     "no model": (["ownmodels:nothing"], "returned a int: it should return a flax.nnx.Module"),
     "no layer": (

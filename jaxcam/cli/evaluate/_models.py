@@ -35,7 +35,7 @@ class Models:
 def wanted_of(models: Models) -> list[Wanted]:
     """Each model with its weights and its layer."""
     count = len(models.model)
-    checkpoints = _checkpoints(models)
+    checkpoints = checkpoints_of(models)
     if models.layer and len(models.layer) != count:
         raise ValueError(
             f"--layer is given for each model or for none: got {len(models.layer)} for {count} models"
@@ -57,7 +57,7 @@ def wanted_of(models: Models) -> list[Wanted]:
     return found
 
 
-def _checkpoints(models: Models) -> Sequence[Path | None]:
+def checkpoints_of(models: Models) -> Sequence[Path | None]:
     """The weights of each model. They may be left out for all models that bring theirs: functions and explainers."""
     names, given = models.model, list(models.weights)
     if len(given) == len(names):
