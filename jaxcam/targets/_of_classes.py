@@ -77,6 +77,11 @@ def finer(index: Index, *, alpha: float | Array = 0.6, others: int = 3) -> Parti
 
     Source: Zhang et al. 2025, "Finer-CAM", arXiv 2501.11309 [paper]; the mean over the classes as in TorchCAM
         [third party], where pytorch-grad-cam weighs them by their probabilities.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxcam
+        >>> float(jaxcam.finer(0, alpha=0.5, others=1)(jnp.array([3.0, 2.0, -5.0])))
+        2.0
     """
     if not isinstance(others, int) or isinstance(others, bool) or others < 1:
         raise ValueError(f"others is a number of classes, at least 1; got {others!r}")

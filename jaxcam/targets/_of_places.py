@@ -87,6 +87,13 @@ def box(box: ArrayLike, index: Index, *, read: Read | None = None, overlap: floa
 
     Source: as pytorch-grad-cam's FasterRCNNBoxScoreTarget, which adds the IoU to a probability [third party]; the
         choice by the logit and NaN for no detection [ours].
+
+    Example:
+        >>> import jax.numpy as jnp, jaxcam
+        >>> boxes = jnp.array([[0.0, 0, 4, 4], [8, 8, 9, 9]])
+        >>> logits = jnp.array([[1.0, 5], [3, 9]])
+        >>> float(jaxcam.box([0, 0, 4, 5], 1)((boxes, logits)))
+        5.0
     """
     if read is not None and not callable(read):
         raise TypeError(f"read is a function, output -> (boxes, logits); got {read!r}")
