@@ -25,9 +25,9 @@ from PIL import Image
 import converters
 import jaxcam
 from jaxcam import datasets, models
-from jaxcam._targets import Top
 from jaxcam.datasets.running._plan import Plan
 from jaxcam.datasets.running._program import Program
+from jaxcam.targets._several import Top
 
 EARLY = 200  # records after which memory is measured for the first time
 WAYS = ("kernel", "arrays", "pictures")

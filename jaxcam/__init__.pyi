@@ -15,11 +15,6 @@ from ._fuse import channel_sum as channel_sum
 from ._fuse import principal_component as principal_component
 from ._kmeans import elbow as elbow
 from ._kmeans import kmeans as kmeans
-from ._targets import difference as difference
-from ._targets import probability as probability
-from ._targets import segmentation as segmentation
-from ._targets import similarity as similarity
-from ._targets import top as top
 from ._version import __version__ as __version__
 from .exporting._export import export as export
 from .exporting._restore import Explainer as Explainer
@@ -47,3 +42,13 @@ from .probes._probe import Look as Look
 from .probes._probe import Probe as Probe
 from .probes._probe import probe as probe
 from .probes._tap import tap as tap
+from .targets._of_classes import difference as difference
+from .targets._of_classes import finer as finer
+from .targets._of_classes import negative as negative
+from .targets._of_classes import probability as probability
+from .targets._of_classes import rest as rest
+from .targets._of_classes import similarity as similarity
+from .targets._of_places import box as box
+from .targets._of_places import segmentation as segmentation
+from .targets._several import above as above
+from .targets._several import top as top

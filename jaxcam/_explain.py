@@ -8,16 +8,16 @@ import jax
 import jax.core
 from jaxtyping import Array, PyTree
 
-from . import _targets
 from ._display import display
 from ._dtypes import ArrayLike
 from ._request import BoundTargets, Static, bind
-from ._targets import Targets
 from .devices._mesh import check_devices, on_each, split_of
 from .methods import gradcam
 from .methods._of_probe import Method
 from .probes._blank import warn_of_blank
 from .probes._probe import Probe
+from .targets import _score
+from .targets._several import Ranked, Targets, kept, ranked
 
 _LAYER = "a layer belongs to the probe, jaxcam.probe(model, layer)"
 _ADVICE = {
@@ -82,7 +82,8 @@ def explain(
         targets: what to explain. None: the most likely class. An integer, or a callable `output -> scalar`: the
             same for every image. Integers `(B,)`: one class per image. Integers `(B, T)`, or `jaxcam.top(T)`: T
             classes per image from one forward pass. A sequence of B targets made by one maker
-            (`jaxcam.similarity(...)` and kin): one per image.
+            (`jaxcam.similarity(...)` and kin): one per image. `jaxcam.above(threshold, T)`: those classes of an
+            image that are above the threshold, at most T, and maps of NaN in place of the rest.
         method: a function of `jaxcam.METHODS`, its name, or any function of the same signature.
         raw: return the raw signed maps at the layer's size, which can be compared between images, instead of maps
             for display.
@@ -148,7 +149,7 @@ def explain(
     for check in request.later:
         check()
     if first.traced and not isinstance(maps, jax.core.Tracer) and maps.is_fully_addressable:
-        warn_of_blank(probe, batch, request.targets, axis, maps)
+        warn_of_blank(probe, batch, request.targets, axis, maps, outputs)
     return (maps, outputs) if with_output else maps
 
 
@@ -181,9 +182,9 @@ def maps_of(
 
     def each(image, target):
         output, _ = probe(image)  # the compiler merges this with the method's own forward pass
-        if isinstance(target, _targets.Top):
-            target = jax.lax.top_k(output, target.k)[1]
         one = functools.partial(map_of, static, probe, image, arrays=arrays)
+        if isinstance(target, Ranked):
+            return kept(target, output, jax.vmap(one)(ranked(target, output))), output
         return jax.vmap(one)(target) if getattr(target, "ndim", 0) == 1 else one(target), output
 
     axis, chunk = static.axis, static.chunk
@@ -195,7 +196,7 @@ def maps_of(
 
 
 def map_of(
-    static: Static, probe: Probe, image: Array, target: _targets.Target, arrays: Mapping[str, Array]
+    static: Static, probe: Probe, image: Array, target: _score.Target, arrays: Mapping[str, Array]
 ) -> Array:
     """The map `(*space)` of one image and one target, made ready for display where the request has a size."""
     raw = static.method(probe, image, target, **dict(static.options), **arrays)

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
-from . import _targets
 from ._display import normalise, resize
 from ._dtypes import widen
 from ._errors import choose
-from ._targets import Target
 from .devices._chunks import over_chunks
 from .probes._probe import Image, Probe
+from .targets import _score
+from .targets._score import Target
 
 Read = Callable[[PyTree], Array]
 SCORES = ("softmax", "logit")
@@ -34,16 +34,16 @@ def reader(output: PyTree, target: Target, score: str) -> Read:
     choose("score", score, SCORES)
     target = settle(output, target)
     if callable(target) or score == "logit":
-        return lambda seen: widen(_targets.score(seen, target))
-    _targets.score(output, target)  # raises where the output is not a vector of logits
-    return lambda seen: _targets.score(jax.nn.softmax(widen(seen)), target)
+        return lambda seen: widen(_score.score(seen, target))
+    _score.score(output, target)  # raises where the output is not a vector of logits
+    return lambda seen: _score.score(jax.nn.softmax(widen(seen)), target)
 
 
 def settle(output: PyTree, target: Target) -> Target:
     """The target, with None made the class that is most likely in `output`."""
     if target is not None:
         return target
-    _targets.score(output, None)  # raises where the output is not a vector of logits
+    _score.score(output, None)  # raises where the output is not a vector of logits
     return jnp.argmax(output)
 
 

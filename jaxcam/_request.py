@@ -13,16 +13,17 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, PyTree
 
-from . import _targets
 from ._checks import Later, check_images, check_probe, shape_of_output, whole_numbers
 from ._errors import choose, unknown
 from .devices._chunks import default_chunk, forward_bytes
 from .methods import METHODS
 from .methods._of_probe import Method
 from .probes._probe import Probe
+from .targets import _score
+from .targets._several import Ranked, Top
 
 Size = int | tuple[int, ...] | None
-BoundTargets = Array | Partial | _targets.Top | None  # as a program takes them
+BoundTargets = Array | Partial | Ranked | None  # as a program takes them
 Options = Mapping[str, PyTree]  # a method's, arrays among them
 
 
@@ -156,11 +157,12 @@ def targets_of(targets: PyTree, batch: int, output: PyTree, later: Later) -> tup
 
     `later` takes the check of classes that are on a device, as for `check_images`.
     """
-    if targets is None or isinstance(targets, _targets.Top):
+    if targets is None or isinstance(targets, Ranked):
         if getattr(output, "ndim", 0) != 1:
-            _targets.score(output, None)  # says what to pass instead
+            _score.score(output, None)  # says what to pass instead
         if targets is not None and targets.k > output.shape[0]:
-            raise ValueError(f"top({targets.k}) of a model with {output.shape[0]} classes")
+            what = f"top({targets.k})" if isinstance(targets, Top) else f"above(..., at_most={targets.k})"
+            raise ValueError(f"{what} of a model with {output.shape[0]} classes")
         return targets, None
     if callable(targets):
         return (targets if isinstance(targets, Partial) else Partial(targets)), None
@@ -178,8 +180,8 @@ def targets_of(targets: PyTree, batch: int, output: PyTree, later: Later) -> tup
         raise ValueError(f"targets must not be empty; got shape {tuple(indices.shape)}")
     if not isinstance(indices, jax.core.Tracer):
         if getattr(output, "ndim", 0) != 1:
-            _targets.score(output, int(indices.ravel()[0]))  # says what to pass instead
-        check = functools.partial(_targets.check_classes, indices, output.shape[0])
+            _score.score(output, int(indices.ravel()[0]))  # says what to pass instead
+        check = functools.partial(_score.check_classes, indices, output.shape[0])
         if not isinstance(indices, jax.Array):
             check()
         else:

@@ -11,6 +11,7 @@ from nets import Small
 
 import jaxcam
 from jaxcam.probes import _blank
+from jaxcam.probes._nearby import nearby
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 32, 32, 3)).astype(np.float32)
 GOOD = "encoder.layers.encoder_layer_10.ln_1"
@@ -42,10 +43,49 @@ def test_several_targets_and_raw_maps(vit):
             jaxcam.explain(probe, IMAGES, targets, method="hirescam", raw=True)
 
 
-def test_a_model_of_another_library_gets_the_general_advice(vit):
-    model = tiny.build("tiny_vit")
-    with pytest.warns(jaxcam.MapWarning, match="take the block before it, or that block's first norm"):
+def test_of_another_model_a_layer_with_a_gradient_is_looked_for():
+    model = tiny.build("tiny_vit")  # it says no default layer
+    with pytest.warns(jaxcam.MapWarning, match=f"counts: take layer '{GOOD}', which has one"):
         jaxcam.explain(jaxcam.probe(model, "encoder.ln"), IMAGES, 2, method="layercam")
+
+
+def test_a_model_without_names_gets_the_general_advice():
+    def model(images):
+        return jnp.mean(jaxcam.tap(images, "here") * 0, (1, 2)) + 1
+
+    with pytest.warns(jaxcam.MapWarning, match="take the block before it, or that block's first norm"):
+        jaxcam.explain(jaxcam.probe(model, "here"), IMAGES, 2, method="layercam")
+
+
+NAMES = [
+    "stem",
+    "blocks",
+    "blocks.0",
+    "blocks.0.norm1",
+    "blocks.1",
+    "blocks.1.norm1",
+    "blocks.1.norm2",
+    "blocks.1.mlp",
+    "norm",
+]
+
+
+@pytest.mark.parametrize(
+    ("here", "found"),
+    [
+        ("norm", ["blocks.1.norm1", "blocks.1.norm2", "blocks.0"]),
+        ("blocks.1", ["blocks.1.norm1", "blocks.1.norm2", "blocks.0"]),
+        ("blocks.1.mlp", ["blocks.1.norm1", "blocks.1.norm2", "blocks.0"]),
+        ("blocks.1.norm1", ["blocks.1.norm2", "blocks.0"]),
+        ("blocks.0.norm1", []),
+    ],
+)
+def test_layers_near_another(here, found):
+    assert list(nearby(NAMES, here)) == found
+
+
+def test_a_model_in_one_row_has_no_layer_nearby():
+    assert list(nearby(["conv", "fc"], "conv")) == []
 
 
 def test_the_default_layer_of_a_built_model():

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # From the bottom up. A module may import those of its own line and of the lines above it.
 FLOORS = [
     {"jaxcam._errors", "jaxcam._version", "jaxcam._dtypes"},
-    {"jaxcam._targets", "jaxcam._display", "jaxcam._fuse", "jaxcam.models"},
+    {"jaxcam.targets", "jaxcam._display", "jaxcam._fuse", "jaxcam.models"},
     {"jaxcam.probes"},
     {"jaxcam._checks", "jaxcam.devices", "jaxcam.files"},
     {"jaxcam._masks", "jaxcam._kmeans", "jaxcam.conceptor", "jaxcam._terminal", "converters"},

@@ -37,6 +37,7 @@ def test_no_program_is_overlooked():
         *(f"other-libraries-{number}" for number in range(4)),
         *(f"probes-{number}" for number in range(3)),
         *(f"signals-and-volumes-{number}" for number in range(2)),
+        *(f"targets-{number}" for number in range(4)),
     ]
 
 
@@ -60,7 +61,16 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize(
     "module",
-    ["probes._probe", "probes._tap", "_explain", "exporting._export", "_targets", "_display", "_fuse"],
+    [
+        "probes._probe",
+        "probes._tap",
+        "_explain",
+        "exporting._export",
+        "targets._of_classes",
+        "targets._of_places",
+        "_display",
+        "_fuse",
+    ],
 )
 def test_docstring_examples_run(module):
     result = doctest.testmod(import_module(f"jaxcam.{module}"))

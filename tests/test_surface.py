@@ -30,6 +30,10 @@ CHANGED = {
         for option in options
     },
     "names/jaxcam.conceptor/check_positive: gone": "a helper that was no public function",
+    **{
+        f"commands/{command}/--weights/required: True is now False": "a function or an explainer may have its own"
+        for command in ("convert", "evaluate", "explain", "export")
+    },
 }
 
 

@@ -23,6 +23,7 @@ for command in (
     convert.convert,
     listings.methods,
     listings.models,
+    listings.classes,
     demo.demo,
     export.export,
     report.report,

@@ -32,10 +32,10 @@ def parse_options(methods: Mapping[str, Callable], texts: Iterable[str]) -> dict
             )
         if dot and owner not in methods:
             raise ValueError(f"option {text!r}: {unknown('method', owner, methods, show=99)}")
-        takers = [each for each in ([owner] if dot else methods) if name in _accepted(methods[each])]
+        takers = [each for each in ([owner] if dot else methods) if name in accepted(methods[each])]
         if not takers:
             known = dict.fromkeys(
-                each for one in ([owner] if dot else methods) for each in _accepted(methods[one])
+                each for one in ([owner] if dot else methods) for each in accepted(methods[one])
             )
             who = owner or (next(iter(methods)) if len(methods) == 1 else "none of the methods has it")
             raise ValueError(f"{who}: {unknown('option', name, known)}")
@@ -51,16 +51,16 @@ def method_options(method: str, texts: Iterable[str]) -> dict[str, Any]:
     return parse_options({method: METHODS[method]}, texts)[method]
 
 
-def _accepted(method: Callable) -> dict[str, Any]:
+def accepted(method: Callable) -> dict[str, Any]:
     """The method's options and their defaults."""
     parameters = inspect.signature(method).parameters.values()
     return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
 def _parsed(method: Callable, name: str, value: str) -> Any:
-    accepted = _accepted(method)
-    if callable(accepted[name]):  # a method, or a way to fuse channels, by its name
-        table = METHODS if accepted[name] in METHODS.values() else FUSES
+    default = accepted(method)[name]
+    if callable(default):  # a method, or a way to fuse channels, by its name
+        table = METHODS if default in METHODS.values() else FUSES
         if value not in table:
             raise ValueError(f"{method.__name__}: {unknown(name, value, table)}")
         return table[value]

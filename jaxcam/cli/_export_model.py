@@ -1,17 +1,22 @@
-"""Implements `jaxcam export`: a model of jaxcam's, its checkpoint and a method as one file."""
+"""Implements `jaxcam export`: a model, its checkpoint and a method as one file."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from .._errors import choose
 from ..exporting._export import export
-from ..methods import METHODS
-from ._arguments import method_options
-from ._open_model import Wanted, chosen_layer, open_model
+from ._chosen_method import check_method, chosen_method
+from ._explainer import is_explainer
+from ._open_model import Wanted, check_wanted, open_model
 
 
 def export_model(
-    wanted: Wanted, *, method: str, option: Sequence[str], out: Path, platform: Sequence[str], raw: bool
+    wanted: Wanted,
+    *,
+    method: str | None,
+    option: Sequence[str],
+    out: Path,
+    platform: Sequence[str],
+    raw: bool,
 ) -> None:
     """Checks all arguments, the cheapest checks first, and writes the file.
 
@@ -21,10 +26,12 @@ def export_model(
         ValueError: a name or value that does not exist (the message says what does).
         OSError: a file that cannot be read or written.
     """
-    chosen_layer(wanted.model, wanted.layer)
-    choose("method", method, METHODS, show=99)
-    options = method_options(method, option)
+    check_wanted(wanted)
+    check_method(wanted, method, option)
+    if is_explainer(wanted.model):
+        raise ValueError(f"{wanted.model} is an explainer already: export the model that it was made from")
     opened = open_model(wanted)
+    chosen = chosen_method(opened, method, option)
     about = {
         "model": wanted.model,
         **opened.weights,
@@ -37,9 +44,9 @@ def export_model(
         opened.probe,
         out,
         image=opened.image.shape,
-        method=method,
+        method=chosen.name,
         raw=raw,
         about=about,
         **platforms,
-        **options,
+        **chosen.options,
     )

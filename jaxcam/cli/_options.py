@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ._background import Left
+
+DEFAULT_METHOD = "gradcam"
 
 
 class Mistake(click.ClickException):
@@ -82,6 +85,13 @@ def take(group: Callable[..., T], given: dict[str, Any]) -> T:
     return group(**{name: given.pop(name) for name in inspect.signature(group).parameters})
 
 
+def named_method(given: dict[str, Any]) -> str | None:
+    """The method among the arguments of a command, taken out of them; None where --method is left out."""
+    method = given.pop("method")
+    context = click.get_current_context()
+    return None if context.get_parameter_source("method") is ParameterSource.DEFAULT else method
+
+
 def check_new(path: Path, overwrite: bool) -> None:
     """Raises a `Mistake` for a path that is there and is not to be overwritten."""
     if path.exists() and not overwrite:
@@ -105,39 +115,75 @@ def together(*decorators: Callable) -> Callable:
 
 def model(*, several: bool = False, required: bool = True) -> Callable:
     """--model, --weights and --layer."""
-    text = "Name of the architecture; `jaxcam models` lists them."
     path = "Path of a layer, such as layer4 or features.12.  [default: the model's last layer with positions]"
     return together(
-        chosen("--model", several=several, required=required, metavar="NAME", help=text),
-        weights(several=several, required=required),
+        chosen("--model", several=several, required=required, metavar="NAME", help=MODEL),
+        weights(several=several),
         chosen("--layer", several=several, metavar="L", help=path),
     )
 
 
-def weights(*, several: bool = False, required: bool = True) -> Callable:
+MODEL = (
+    "Name of the architecture (`jaxcam models` lists them); or package.module:function, a function of yours that "
+    "returns a flax.nnx.Module or a jaxcam.probe(...), looked for in the working folder, too; or a file that "
+    "`jaxcam export` wrote."
+)
+
+
+def weights(*, several: bool = False) -> Callable:
     text = (
         "The model's checkpoint: a .pth, .safetensors or .npz file or an orbax folder; or the name of a published one, "
-        "which is downloaded once: DEFAULT, IMAGENET1K_V2, ... or a tag of timm's, hf://timm/resnet50.a1_in1k."
+        "which is downloaded once: DEFAULT, IMAGENET1K_V2, ... or a tag of timm's, hf://timm/resnet50.a1_in1k. An "
+        "explainer has its own, and a function may load its own."
     )
-    return chosen(
-        "--weights", several=several, required=required, type=_Local("hf"), metavar="FILE", help=text
-    )
+    return chosen("--weights", several=several, type=_Local("hf"), metavar="FILE", help=text)
+
+
+pixels = together(
+    click.option(
+        "--image-size",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Sides of the model's input in pixels.  [default: the model's]",
+    ),
+    click.option(
+        "--resize",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Shorter side of a picture before its centre is cropped, in pixels.  [default: the model's]",
+    ),
+    click.option(
+        "--mean",
+        metavar="R,G,B",
+        help="What is subtracted from each channel, of values in [0, 1]; one number for all three.  "
+        "[default: the model's]",
+    ),
+    click.option(
+        "--std", metavar="R,G,B", help="What each channel is then divided by.  [default: the model's]"
+    ),
+    click.option(
+        "--interpolation",
+        type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos", "hamming", "box"]),
+        help="How a picture is resized.  [default: the model's]",
+    ),
+)
 
 
 option = click.option(
     "--option",
     multiple=True,
     metavar="[METHOD.]NAME=VALUE",
-    help="An option of the method, such as clusters=8 or clustercam.clusters=8. May be repeated.",
+    help="An option of the method, such as clusters=8 or clustercam.clusters=8; `jaxcam methods NAME` lists them. May "
+    "be repeated.",
 )
 
 method = together(
     click.option(
         "--method",
-        default="gradcam",
+        default=DEFAULT_METHOD,
         show_default=True,
         metavar="M",
-        help="Name of the method; `jaxcam methods` lists them.",
+        help="Name of the method; `jaxcam methods` lists them. An explainer has its own.",
     ),
     option,
 )

@@ -12,8 +12,6 @@ import numpy as np
 from rich.text import Text
 
 from .. import datasets
-from .._errors import choose
-from .._targets import Top
 from .._terminal import console, duration, printable
 from ..datasets.running._meter import Event, Summary
 from ..datasets.running._program import Device
@@ -21,9 +19,9 @@ from ..datasets.running._status import Status
 from ..datasets.store._columns import FAILED, STATUS
 from ..datasets.store._damage import Damage
 from ..files._labels import Labels, parse_targets
-from ..methods import METHODS
-from ._arguments import method_options
-from ._open_model import Wanted, chosen_layer, open_model
+from ..targets._several import Top
+from ._chosen_method import check_method, check_stored, chosen_method
+from ._open_model import Wanted, check_wanted, open_model
 from ._options import Mistake
 from ._progress import shown
 
@@ -36,31 +34,34 @@ def prepare(
     *,
     dataset: Path,
     out: str,
-    method: str,
+    method: str | None,
     option: Sequence[str],
     target: Sequence[str],
     target_from: str | None,
     devices: int | None,
     share: tuple[int, int],
+    stored: str,
     **same: Any,
 ) -> dict[str, Any]:
     """The arguments of `jaxcam.datasets.run`, after the checks that it does not make itself, the cheapest first.
 
     Raises ValueError for a name or value that does not exist, OSError for a file that cannot be read.
     """
-    layer = chosen_layer(wanted.model, wanted.layer)
-    choose("method", method, METHODS, show=99)
+    check_wanted(wanted)
+    check_method(wanted, method, option)
     target = _target_from(target_from, target)
-    chosen = method_options(method, option)
     source = datasets.open(dataset, boxes=False)
     opened = open_model(wanted)
+    chosen = chosen_method(opened, method, option)
+    check_stored(opened, stored, f"--stored {stored}")
     return {
         "source": source,
         "probe": opened.probe,
         "out": out,
         "preprocess": opened.preprocess,
-        "method": method,
-        "options": chosen,
+        "method": chosen.function,
+        "options": chosen.options,
+        "stored": stored,
         "targets": _targets(target, opened.labels),
         "classes": opened.labels,
         "devices": _devices(devices),
@@ -69,7 +70,7 @@ def prepare(
         "metadata": {
             "model": wanted.model,
             "weights": {"file": opened.weights["weights"], "sha256": opened.weights["sha256"]},
-            "layer": layer,
+            "layer": opened.layer,
             "dtype": wanted.dtype,
             "command": shlex.join(["jaxcam", *sys.argv[1:]]),
         },

@@ -20,14 +20,16 @@ from ._options import FOLDER_OR_FILE, check_new, told
     help="A name ending in .npz or .safetensors, or without ending for an orbax folder.",
 )
 @options.replace
-def convert(name: str, weights: Path, out: Path, overwrite: bool) -> None:
-    """Convert the checkpoint of the model NAME to another format."""
-    with told():
-        import converters
+def convert(name: str, weights: Path | None, out: Path, overwrite: bool) -> None:
+    """Convert the checkpoint of the model NAME to another format.
 
-        from ._open_model import load_model
+    NAME is an architecture, or package.module:function.
+    """
+    with told():
+        from ._open_model import load_model, save_model
 
         check_new(out, overwrite)
-        model, (path, _) = load_model(name, weights)
-        converters.save(model, out, name=name, source=path, overwrite=overwrite)
-    click.echo(f"{path} -> {out}")
+        model, checkpoint = load_model(name, weights)
+        path = None if checkpoint is None else checkpoint.path
+        save_model(model, out, name=name, source=path, overwrite=overwrite)
+    click.echo(f"{path or name} -> {out}")

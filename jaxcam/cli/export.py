@@ -7,11 +7,12 @@ import click
 
 from . import _options as options
 from ._once import Once
-from ._options import FOLDER_OR_FILE, check_new, take, told
+from ._options import FOLDER_OR_FILE, check_new, named_method, told
 
 
 @click.command(cls=Once)
 @options.model()
+@options.pixels
 @options.method
 @click.option(
     "--out",
@@ -41,8 +42,8 @@ def export(out: Path, overwrite: bool, **given: Any) -> None:
             raise ValueError(f"{out} is a folder: name a file")
         check_new(out, overwrite)
         from ._export_model import export_model
-        from ._open_model import Wanted
+        from ._open_model import wanted_of
 
-        wanted = take(Wanted, given)
-        export_model(wanted, out=out, **given)
-    click.echo(f"{wanted.weights} -> {out}")
+        wanted, method = wanted_of(given), named_method(given)
+        export_model(wanted, method=method, out=out, **given)
+    click.echo(f"{wanted.weights or wanted.model} -> {out}")

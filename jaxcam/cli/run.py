@@ -12,7 +12,7 @@ from ..datasets.store._columns import MAPS_DTYPES, STORED
 from ..metrics._registry import NEED_NOTHING
 from . import _options as options
 from ._once import Once
-from ._options import FOLDER_OR_FILE, Mistake, take, told
+from ._options import FOLDER_OR_FILE, Mistake, named_method, told
 
 HOSTS = ("coordinator", "processes", "process", "distributed")
 
@@ -20,6 +20,7 @@ HOSTS = ("coordinator", "processes", "process", "distributed")
 @click.command(cls=Once)
 @click.argument("dataset", required=False, type=FOLDER_OR_FILE)
 @options.model(required=False)
+@options.pixels
 @options.method
 @click.option(
     "--target",
@@ -115,7 +116,7 @@ def run(dataset: Path | None, out: str, status: bool, verify: bool, as_json: boo
         sys.exit(_show_status(out, as_json, verify=verify))
     if verify:
         raise Mistake("--verify goes with --status")
-    if dataset is None or given["model"] is None or given["weights"] is None:
+    if dataset is None or given["model"] is None:
         raise Mistake("DATASET, --model and --weights are needed, unless it is for --status")
     try:
         code = _explain(dataset, out, as_json, **given)
@@ -132,9 +133,10 @@ def _explain(dataset: Path, out: str, as_json: bool, **given: Any) -> int:
         share = _hosts.join(**{name: given.pop(name) for name in HOSTS})
     with told():
         from . import _run_dataset
-        from ._open_model import Wanted
+        from ._open_model import wanted_of
 
-        job = _run_dataset.prepare(take(Wanted, given), dataset=dataset, out=out, share=share, **given)
+        wanted, method = wanted_of(given), named_method(given)
+        job = _run_dataset.prepare(wanted, method=method, dataset=dataset, out=out, share=share, **given)
     return _run_dataset.carry_out(job, as_json=as_json)
 
 

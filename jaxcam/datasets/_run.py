@@ -10,12 +10,12 @@ import jax
 import numpy as np
 
 from .._request import Request
-from .._targets import Top
 from ..devices._chunks import within_memory
 from ..files._labels import Labels as Names
 from ..methods._of_probe import Method
 from ..models._preprocess import Preprocess
 from ..probes._probe import Probe
+from ..targets._several import Top
 from .running._changed import check_unchanged
 from .running._clock import Clock
 from .running._feed import feed, shape_of_records

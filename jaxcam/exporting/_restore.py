@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from .. import _targets
 from .._checks import check_images, whole_numbers
 from .._dtypes import ArrayLike
 from .._errors import foreign
+from ..targets import _score
 from ._archive import Archive, read_archive
 from ._vetting import check_shapes, vet
 
-_MOST_LIKELY = -1  # what the program takes for it
+MOST_LIKELY = -1  # what the program takes for it
 
 
 class Explainer:
@@ -96,7 +96,7 @@ class Explainer:
 
     def _targets(self, targets: ArrayLike | None, batch: int) -> Array:
         if targets is None:
-            return jnp.full(batch, _MOST_LIKELY, jnp.int32)
+            return jnp.full(batch, MOST_LIKELY, jnp.int32)
         classes = self._metadata["classes"]
         if classes is None:
             raise ValueError("this explainer was exported with a target of its own: leave targets out")
@@ -108,7 +108,7 @@ class Explainer:
                 f"{batch} images need {batch} targets (B,), or one for all; got shape {indices.shape}"
             )
         if not isinstance(indices, jax.core.Tracer):
-            _targets.check_classes(indices, classes)
+            _score.check_classes(indices, classes)
         return jnp.broadcast_to(jnp.asarray(indices, jnp.int32), (batch,))
 
     def __repr__(self) -> str:
@@ -142,6 +142,24 @@ def restore(path: str | Path, *, trusted: bool = False) -> Explainer:
         return Explainer(archive, shaped=bool(shaped))
     except ValueError as error:
         raise ValueError(f"{path} is damaged, or was not written by jaxcam.export: {error}") from error
+
+
+def weights_of(explainer: Explainer) -> list[Array]:
+    """The model's parameters, in the order in which the program takes them."""
+    return explainer._weights
+
+
+def call(explainer: Explainer, weights: list[Array], images: Array, targets: Array) -> tuple[Array, PyTree]:
+    """Maps and outputs of images `(B, H, W, C)` and targets `(B,)`, while a program is traced: no value is checked, and
+    images are converted to the explainer's dtype.
+
+    Raises ValueError for a device that the explainer was not exported for.
+    """
+    _check_platform(explainer._metadata["platforms"])
+    images = images.astype(explainer._metadata["dtype"])
+    if explainer._checked is not None and images.shape[0] not in explainer._checked:
+        explainer._check_shapes(images, targets)
+    return explainer._run(weights, images, targets)
 
 
 def _check_signature(program: jax.export.Exported, archive: Archive) -> None:

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from .._errors import brief, unknown
-from .._targets import Top, top
+from ..targets._several import Top, top
 
 HOLDING = 10  # classes whose names hold a word that names none
 _SYNSET = re.compile(r"n\d{8}")
@@ -66,22 +66,25 @@ def labels_for(model: str, classes: int, *, path: Path | None = None) -> Labels:
         ValueError: a file that holds no list of names, or names another number of classes.
         OSError: a file that cannot be read.
     """
-    if path is not None:
-        entries = _read(path)
-        if len(entries) != classes:
-            raise ValueError(f"{path} names {len(entries)} classes, the model has {classes}")
-    elif classes == 1000:
-        entries = _rows(
-            resources.files("jaxcam.files").joinpath("imagenet.txt").read_text("utf-8").splitlines()
-        )
-    elif classes == 10 and model.startswith("cifar_"):
-        entries = [(name,) for name in CIFAR10]
-    else:
-        entries = []
+    if path is None:
+        return Labels(known_entries(model, classes), classes)
+    entries = read_entries(path)
+    if len(entries) != classes:
+        raise ValueError(f"{path} names {len(entries)} classes, the model has {classes}")
     return Labels(entries, classes)
 
 
-def _read(path: Path) -> list[tuple[str, ...]]:
+def known_entries(model: str, classes: int) -> list[tuple[str, ...]]:
+    """The words for each class, as `Labels` takes them, of ImageNet or CIFAR-10; none where neither is the model's."""
+    if classes == 1000:
+        file = resources.files("jaxcam.files").joinpath("imagenet.txt")
+        return _rows(file.read_text("utf-8").splitlines())
+    if classes == 10 and model.startswith("cifar_"):
+        return [(name,) for name in CIFAR10]
+    return []
+
+
+def read_entries(path: Path) -> list[tuple[str, ...]]:
     """A name a line; index, synset and name with tabs between; or JSON, a list or a dict by index."""
     try:
         text = path.read_text("utf-8-sig")

@@ -6,11 +6,11 @@ import jax
 from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
-from .. import _targets
 from .._dtypes import dot, widen
 from .._fuse import Fuse, channel_sum, weigh
-from .._targets import Target
 from ..probes._probe import Image, Probe
+from ..targets import _score
+from ..targets._score import Target
 from ._of_probe import of_probe
 
 
@@ -51,7 +51,7 @@ def cam(
             f"CAM needs logits (classes,), which one linear layer gives, and the output is {kind}: use hirescam or "
             "gradcam with a callable target"
         )
-    slope = jax.grad(lambda logits: _targets.score(logits, target))(output)
+    slope = jax.grad(lambda logits: _score.score(logits, target))(output)
     if weights is None:
         weights = _classifier(probe, image, activation, output.shape[-1])
     elif weights.shape != (activation.shape[-1], output.shape[-1]):

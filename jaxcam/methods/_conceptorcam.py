@@ -13,7 +13,6 @@ from .._display import normalise
 from .._dtypes import widen
 from .._errors import choose, unknown
 from .._fuse import Fuse, channel_sum, finite_only
-from .._targets import Target
 from ..conceptor._algebra import (
     Conceptor,
     Number,
@@ -25,6 +24,7 @@ from ..conceptor._algebra import (
     or_,
 )
 from ..probes._probe import Image, Probe
+from ..targets._score import Target
 from ._bases import BASES
 from ._gradcam import gradcam
 from ._of_probe import of_probe

@@ -3,8 +3,8 @@
 from jaxtyping import Array, Float
 
 from .._fuse import Fuse, channel_sum
-from .._targets import Target
 from ..probes._probe import Image, Probe
+from ..targets._score import Target
 from ._of_probe import of_probe
 
 

@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar, cast, runtime_checkable
 from jaxtyping import Array
 
 from .._checks import check_probe
-from .._targets import Target
 from ..probes._probe import Probe
+from ..targets._score import Target
 
 Checked = TypeVar("Checked", bound=Callable)
 

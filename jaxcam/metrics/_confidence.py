@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import _targets
 from .._dtypes import widen
 from ..devices._chunks import default_chunk, forward_bytes
 from ..probes._probe import Image, Probe
+from ..targets import _score
 from ._inputs import check, check_count
 
 
@@ -46,14 +46,14 @@ def plain(probe: Probe, images: Array, targets: Array | None, *, chunk: int) -> 
     def one(job):
         probabilities = _softmax(probe, images[job])
         target = jnp.argmax(probabilities).astype(jnp.int32) if targets is None else targets[job]
-        return target, _targets.score(probabilities, target)
+        return target, _score.score(probabilities, target)
 
     return over(images.shape[0], chunk, one)
 
 
 def confidence(probe: Probe, image: Image, target: Array) -> Float[Array, ""]:
     """Softmax probability of class `target` for one image; NaN for a class that the model does not have."""
-    return _targets.score(_softmax(probe, image), target)
+    return _score.score(_softmax(probe, image), target)
 
 
 def over(count: int, chunk: int, job: Callable[[Array], Any]) -> Any:

@@ -6,10 +6,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from .. import _targets
 from .._checks import check_images, shape_of_output, whole_numbers
 from .._dtypes import ArrayLike
 from ..probes._probe import Probe
+from ..targets import _score
+from ..targets._several import Ranked
 
 
 def check(
@@ -84,7 +85,7 @@ def _check_targets(probe: Probe, images: Array, targets: ArrayLike | None) -> Ar
         )
     if targets is None:
         return None
-    if callable(targets) or isinstance(targets, bool | str | float | _targets.Top):
+    if callable(targets) or isinstance(targets, bool | str | float | Ranked):
         raise TypeError(f"targets must be class indices, one or one per image, or None; got {targets!r}")
     indices = whole_numbers(targets)
     if indices.shape not in ((), images.shape[:1]):
@@ -92,5 +93,5 @@ def _check_targets(probe: Probe, images: Array, targets: ArrayLike | None) -> Ar
             f"{images.shape[0]} images need one target or one each; got shape {tuple(indices.shape)}"
         )
     if not isinstance(indices, Tracer):
-        _targets.check_classes(indices, output.shape[0])
+        _score.check_classes(indices, output.shape[0])
     return jnp.broadcast_to(jnp.asarray(indices, dtype=jnp.int32), images.shape[:1])

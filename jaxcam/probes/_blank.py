@@ -6,7 +6,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from .._targets import Target, Top
+from ..targets._score import Target
+from ..targets._several import Above, Ranked, ranked
+from ._nearby import nearby
+from ._nnx import Submodule
+from ._paths import layers, resolve
 from ._probe import Image, Look, Probe
 
 ZERO = "the map is zero everywhere"
@@ -40,8 +44,10 @@ def why_blank(probe: Probe, image: Image, target: Target) -> str:
     """Why the map of an image is zero everywhere, and the layer to take instead.
 
     Empty where the layer has an activation and a gradient: then there is no evidence for the target. It costs a forward
-    pass and the backward pass of what follows the layer.
+    pass and the backward pass of what follows the layer. Of a probe of several layers it is empty.
     """
+    if len(probe.layers) > 1:
+        return ""
     try:
         look = jax.device_get(_look(probe, image, target))
     except (TypeError, ValueError):  # a head that cannot be differentiated, which not every method asks for
@@ -52,21 +58,28 @@ def why_blank(probe: Probe, image: Image, target: Target) -> str:
     if not look.activation.any():
         return f"the activation of {layer} is zero at every position"
     if not look.gradient.any():
-        return f"the gradient of {layer} is zero at every position, so that nothing there counts: {_instead(probe)}"
+        advice = _instead(probe, image, target)
+        return f"the gradient of {layer} is zero at every position, so that nothing there counts: {advice}"
     return ""
 
 
-def warn_of_blank(probe: Probe, images: Array, targets: PyTree, axis: int | None, maps: Array) -> None:
+def warn_of_blank(
+    probe: Probe, images: Array, targets: PyTree, axis: int | None, maps: Array, outputs: PyTree
+) -> None:
     """Warns of maps `(B, *space)` or `(B, T, *space)` that are not finite, or zero everywhere for want of a gradient.
 
     It waits for the maps. One image is looked at again where a map is zero everywhere.
     """
     values = np.asarray(maps)
     space = tuple(range(-(images.ndim - 2), 0))
-    wrong = np.argwhere(~np.isfinite(values).all(axis=space))
+    unsound = ~np.isfinite(values).all(axis=space)
+    if isinstance(targets, Above):  # NaN is what it gives in place of a class that is not there
+        unsound &= np.asarray(targets.present(outputs))
+    wrong = np.argwhere(unsound)
     if len(wrong):
         warnings.warn(
-            f"{_which(wrong, len(values))} not finite: activations, gradient or output hold NaN or infinity",
+            f"{_which(wrong, len(values))} not finite: activations, gradient or output hold NaN or infinity, or the "
+            "output has nothing that the target asks for",
             MapWarning,
             stacklevel=3,
         )
@@ -75,10 +88,10 @@ def warn_of_blank(probe: Probe, images: Array, targets: PyTree, axis: int | None
         return
     image, *place = blank[0].tolist()
     target = jax.tree.map(lambda each: np.asarray(each)[image], targets) if axis == 0 else targets
+    if isinstance(target, Ranked):
+        target = np.asarray(ranked(target, outputs[image]))
     if place:
-        target = (
-            _ranked(probe, images[image], target.k)[place[0]] if isinstance(target, Top) else target[place[0]]
-        )
+        target = target[place[0]]
     if cause := why_blank(probe, np.asarray(images[image]), target):
         warnings.warn(f"{_which(blank, len(values))} zero everywhere: {cause}", MapWarning, stacklevel=3)
 
@@ -89,17 +102,33 @@ def _which(found: np.ndarray, images: int) -> str:
     return f"the map of image {found[0, 0]}{others} is"
 
 
-def _ranked(probe: Probe, image: Image, count: int) -> np.ndarray:
-    return np.argsort(-np.asarray(_look(probe, np.asarray(image), None).output), kind="stable")[:count]
-
-
-def _instead(probe: Probe) -> str:
+def _instead(probe: Probe, image: Image, target: Target) -> str:
     layer = getattr(probe.anatomy, "default", None)
     if layer == str(probe.anatomy):
         return "it is the model's default layer, so what follows it gives no gradient at all"
     if layer is not None:
         return f"take layer {layer!r}, the model's default"
+    if found := _with_gradient(probe, image, target):
+        return f"take layer {found!r}, which has one"
     return "take the block before it, or that block's first norm"
+
+
+def _with_gradient(probe: Probe, image: Image, target: Target) -> str | None:
+    """A layer near the probe's whose gradient is not zero; None where none is found, or the model's layers have no
+    names."""
+    anatomy = probe.anatomy
+    if not isinstance(anatomy, Submodule):
+        return None
+    model = anatomy.module.model(probe.parameters)
+    for path in nearby(layers(model), str(anatomy)):
+        other = Probe(probe.parameters, anatomy.only(resolve(model, path)), probe.inputs, probe.read)
+        try:
+            look = _look(other, image, target)
+        except (TypeError, ValueError):  # not a map, or not run
+            continue
+        if np.asarray(look.gradient).any():
+            return path
+    return None
 
 
 @jax.jit

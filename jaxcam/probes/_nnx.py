@@ -61,11 +61,15 @@ class Static:
     def __hash__(self) -> int:
         return self._hash
 
+    def model(self, arrays: Arrays) -> Any:
+        """The module with its arrays, made anew."""
+        return _merged(self.graphdef, self.places, arrays)
+
     def run(
         self, arrays: Arrays, positional: tuple, named: dict[str, PyTree], paths: tuple[Path, ...] = ()
     ) -> tuple[Any, Arrays]:
         """The output, with the layers at `paths` marked, and the running statistics as the run leaves them."""
-        model = _merged(self.graphdef, self.places, arrays)  # a fresh copy: nobody's model gets the mark
+        model = self.model(arrays)  # a fresh copy: nobody's model gets the mark
         for path in paths:
             layer = functools.reduce(lambda node, step: parts_of(node)[step], path, model)
             layer.__class__ = _marked(type(layer), path)

@@ -9,8 +9,8 @@ import numpy as np
 from flax import linen, nnx
 from jaxtyping import Array, Float, PyTree
 
-from .. import _targets
 from .._dtypes import widen
+from ..targets import _score
 from ._anatomy import Anatomy, Split
 from ._functions import as_pytree
 from ._layers import Layer, labels_of, no_such
@@ -116,7 +116,7 @@ class Probe:
             if layer is None:
                 return self._output(raw), self._by_layer(activations)
 
-    def look(self, image: Image, target: _targets.Target = None) -> Look:
+    def look(self, image: Image, target: _score.Target = None) -> Look:
         """Output, score, activation and gradient of each layer for one image, for the cost of the forward pass
         and the backward pass of what follows the first of the layers.
 
@@ -128,7 +128,7 @@ class Probe:
         """
         return self._look(image, target, frozenset())
 
-    def _look(self, image: Image, target: _targets.Target, axes: frozenset[str]) -> Look:
+    def _look(self, image: Image, target: _score.Target, axes: frozenset[str]) -> Look:
         walk, first, activation = self._start(image, axes)
         # The first layer's activation is differentiated; to those of the others a zero is added.
         zeros = {label: zeros_of(walk.types[label]) for label in self.layers if label != first.label}
@@ -139,7 +139,7 @@ class Probe:
                 layer, found = onward(walk.steps, activation)
                 if layer is None:
                     output = self._output(found)
-                    return _targets.score(output, target), (output, seen)
+                    return _score.score(output, target), (output, seen)
                 seen[layer.label], activation = found, found + zeros[layer.label]
 
         value, pull, (output, seen) = jax.vjp(score, activation, zeros, has_aux=True)

@@ -1,6 +1,7 @@
 """The other commands: help, version, convert, methods, models, demo."""
 
 import contextlib
+import inspect
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import converters
 import jaxcam
 from jaxcam import models
+from jaxcam.cli._listings import options_of
 from jaxcam.methods import METHODS
 from jaxcam.methods._costs import COSTS
 
@@ -27,7 +29,7 @@ def test_help_waits_for_nothing():
 
 def test_help_names_every_command_and_version(jaxcam_command):
     text = jaxcam_command("--help").text
-    for command in ("explain", "convert", "methods", "models", "demo"):
+    for command in ("explain", "convert", "methods", "models", "classes", "demo"):
         assert f"  {command} " in text
         assert jaxcam_command(command, "--help").code == 0
     assert jaxcam_command("--version").text.split() == ["jaxcam,", "version", jaxcam.__version__]
@@ -91,6 +93,71 @@ def test_methods_are_listed_from_their_docstrings(jaxcam_command):
     text = jaxcam_command("methods").text
     assert all(name in text for name in METHODS)
     assert "Selvaraju et al. 2017, arXiv 1610.02391" in text
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_option_of_a_method_is_explained(name):
+    listed = {row["name"]: row for row in options_of(name)}
+    options = {each.name: each for each in inspect.signature(METHODS[name]).parameters.values()}
+    assert list(listed) == [each for each in options if options[each].kind is inspect.Parameter.KEYWORD_ONLY]
+    for row in listed.values():
+        assert row["meaning"].strip(" .")
+        assert "_empty" not in row["default"]
+
+
+def test_options_of_a_method(jaxcam_command):
+    rows = json.loads(jaxcam_command("methods", "scorecam", "--json").text)
+    assert {"name": "baseline", "default": "zero"}.items() <= rows[2].items()
+    assert rows[2]["meaning"].startswith('what stands where a mask is 0: "zero", or "blur"')
+    text = jaxcam_command("methods", "scorecam").text
+    assert "Wang et al. 2020" in text
+    assert "number of channels to score, those of the largest standard deviation" in " ".join(text.split())
+    result = jaxcam_command("methods", "Score-CAM")
+    assert (result.code, "did you mean 'scorecam'?" in result.error) == (2, True)
+
+
+@pytest.mark.parametrize("given", [("--method", "scorecam"), ("--method=scorecam",)])
+@pytest.mark.parametrize("command", ["explain", "run", "evaluate", "export"])
+def test_help_beside_a_method_lists_its_options(jaxcam_command, command, given):
+    text = jaxcam_command(command, *given, "--help").stdout
+    assert "Options of scorecam, as --option NAME=VALUE" in text
+    assert "align_corners=True" in text
+    assert "Options of" not in jaxcam_command(command, "--help").stdout
+
+
+def test_help_beside_a_method_that_is_not_there(jaxcam_command):
+    result = jaxcam_command("explain", "--method", "gradcamm", "--help")
+    assert (result.code, "did you mean 'gradcam'?" in result.error) == (2, True)
+
+
+def test_classes_are_listed(jaxcam_command, tmp_path):
+    rows = json.loads(jaxcam_command("classes", "TABBY", "--json").text)
+    assert rows == [{"index": 281, "name": "tabby", "synset": "n02123045"}]
+    assert json.loads(jaxcam_command("classes", "n02123045", "--json").text) == rows
+    assert jaxcam_command("classes", "cat", "--model", "cifar_resnet20").stdout.split()[-2:] == ["3", "cat"]
+    assert len(json.loads(jaxcam_command("classes", "--json").text)) == 1000
+    (tmp_path / "names").write_text("left lung\nright lung\nheart\n")
+    found = json.loads(jaxcam_command("classes", "lung", "--labels", tmp_path / "names", "--json").text)
+    assert [row["index"] for row in found] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tabyb"], "no class 'tabyb'; did you mean 'tabby'?"),
+        (["cat", "--model", "resnet5"], "no model 'resnet5'; did you mean 'resnet50'?"),
+        (
+            ["cat", "--model", "own:net"],
+            "own:net does not say what its classes are called: pass a file of names",
+        ),
+        (["cat", "--labels", "nowhere.txt"], "nowhere.txt"),
+    ],
+)
+def test_classes_that_are_not_there(jaxcam_command, arguments, message):
+    result = jaxcam_command("classes", *arguments)
+    assert result.code == 2
+    assert result.crashed is None
+    assert message in result.error
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -3,10 +3,10 @@
 import pytest
 
 from jaxcam._errors import unknown
-from jaxcam._targets import top
 from jaxcam.cli._arguments import parse_options
 from jaxcam.files._labels import labels_for, parse_targets
 from jaxcam.methods import METHODS
+from jaxcam.targets._several import top
 
 PAPERS = {
     "gradcam++": "gradcampp",

@@ -324,8 +324,9 @@ def test_methods_that_a_model_cannot_have_are_left_out(evaluate, folder, monkeyp
 def test_forward_passes_are_those_of_the_method_and_its_options(weights):
     probe = jaxcam.probe(converters.load(MODEL, weights), "layer1")
     image = jax.ShapeDtypeStruct((32, 32, 3), np.float32)
-    options = {"gradcam": {}, "cam": {}, "scorecam": {}, "clustercam": {"clusters": 3}}
-    costs, left_out = forwards_of(probe, image, options)
+    methods = {name: (METHODS[name], {}) for name in ("gradcam", "cam", "scorecam")}
+    methods["clustercam"] = METHODS["clustercam"], {"clusters": 3}
+    costs, left_out = forwards_of(probe, image, methods)
     assert list(left_out) == ["cam"]
     # the class is given, so the one look at the layer ends there: less than a whole pass beside those of the masks
     assert costs["scorecam"] == pytest.approx(0.4 + 16, abs=0.1)

@@ -12,10 +12,10 @@ from small_run import SIDE, digests, finish, pictures, run, start
 
 import jaxcam
 from jaxcam import datasets
-from jaxcam._targets import Top
 from jaxcam.cli._hosts import join
 from jaxcam.datasets.running._plan import Plan
 from jaxcam.datasets.running._program import Program
+from jaxcam.targets._several import Top
 
 COUNT = 37  # 19 batches of 2: neither 2 nor 8 devices nor 2 processes divide them
 

@@ -12,6 +12,7 @@ from .._options import FOLDER_OR_FILE, end, take, told
 @click.command(cls=Once)
 @options.pictures
 @options.model(several=True)
+@options.pixels
 @click.option(
     "--method",
     multiple=True,
@@ -75,8 +76,10 @@ def evaluate(**given) -> None:
     A picture that cannot be read is skipped, and the exit code is then 1. It is 2 where an argument is wrong.
     """
     with told():
+        from .._pixels import Pixels
         from . import _job
 
+        given["pixels"] = take(Pixels, given)
         job = _job.prepare(
             take(_job.Models, given), take(_job.Material, given), take(_job.Measures, given), **given
         )

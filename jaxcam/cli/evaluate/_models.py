@@ -1,8 +1,8 @@
 """The models of an evaluation: named, opened, and each with the methods that run on it."""
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from ...files._labels import Labels
 from ...methods import METHODS
 from ...probes._flops import flops
 from ...probes._probe import Probe
-from .._open_model import Wanted, chosen_layer, open_model
+from .._chosen_method import chosen_method
+from .._open_model import OpenedModel, Wanted, brings_its_own, check_wanted, layer_of, open_model
+from .._pixels import Pixels
 from ._cases import Cases
 from ._measure import Subject
 
@@ -27,39 +29,54 @@ class Models:
     layer: Sequence[str]
     labels: Path | None
     dtype: str
+    pixels: Pixels = field(default_factory=Pixels)
 
 
 def wanted_of(models: Models) -> list[Wanted]:
     """Each model with its weights and its layer."""
     count = len(models.model)
-    if count != len(models.weights):
-        raise ValueError(
-            f"each model needs its weights: got --model {count} and --weights {len(models.weights)} times"
-        )
+    checkpoints = checkpoints_of(models)
     if models.layer and len(models.layer) != count:
         raise ValueError(
             f"--layer is given for each model or for none: got {len(models.layer)} for {count} models"
         )
     layers = models.layer or [None] * count
-    return [
+    found = [
         Wanted(
             model=name,
             weights=weights,
-            layer=chosen_layer(name, layer),
+            layer=layer,
             labels=models.labels,
             dtype=models.dtype,
+            pixels=models.pixels,
         )
-        for name, weights, layer in zip(models.model, models.weights, layers, strict=True)
+        for name, weights, layer in zip(models.model, checkpoints, layers, strict=True)
     ]
+    for each in found:
+        check_wanted(each)
+    return found
+
+
+def checkpoints_of(models: Models) -> Sequence[Path | None]:
+    """The weights of each model. They may be left out for all models that bring theirs: functions and explainers."""
+    names, given = models.model, list(models.weights)
+    if len(given) == len(names):
+        return given
+    needing = [not brings_its_own(name) for name in names]
+    if len(given) != sum(needing):
+        raise ValueError(
+            f"each model needs its weights: got --model {len(names)} and --weights {len(given)} times"
+        )
+    return [given.pop(0) if needed else None for needed in needing]
 
 
 def names_of(wanted: Sequence[Wanted]) -> list[str]:
     """A name for each model, with its weights and its layer as far as it takes them to tell it from the others."""
     for names in (
         [each.model for each in wanted],
-        [f"{each.model} {shown(each.weights.stem)}" for each in wanted],
-        [f"{each.model} {each.layer}" for each in wanted],
-        [f"{each.model} {shown(each.weights)} {each.layer}" for each in wanted],
+        [f"{each.model} {shown(each.weights.stem)}" if each.weights else each.model for each in wanted],
+        [f"{each.model} {layer_of(each)}" for each in wanted],
+        [f"{each.model} {shown(each.weights or '')} {layer_of(each)}" for each in wanted],
     ):
         if len(set(names)) == len(names):
             return names
@@ -70,12 +87,13 @@ def subject_of(
     name: str,
     wanted: Wanted,
     options: Mapping[str, Mapping[str, Any]],
-    asked: Container[str],
+    asked: Collection[str],
     cases_for: Callable[[Labels, int], Cases],
 ) -> Subject:
     """Opens a model; a ValueError for a method that was asked for and does not run on it."""
     opened = open_model(wanted)
-    forwards, left_out = forwards_of(opened.probe, opened.image, options)
+    methods = methods_of(opened, options, asked)
+    forwards, left_out = forwards_of(opened.probe, opened.image, methods)
     for each in left_out:
         if each in asked:
             raise ValueError(f"{each} does not run on {name}: {left_out[each]}")
@@ -88,22 +106,37 @@ def subject_of(
         preprocess=opened.preprocess,
         labels=opened.labels,
         cases=cases_for(opened.labels, opened.preprocess.size),
-        methods={each: (METHODS[each], options[each]) for each in forwards},
+        methods={each: methods[each] for each in forwards},
         forwards=forwards,
         left_out=left_out,
     )
 
 
+def methods_of(
+    opened: OpenedModel, options: Mapping[str, Mapping[str, Any]], asked: Iterable[str]
+) -> dict[str, tuple[Callable, Mapping[str, Any]]]:
+    """The methods to measure on a model, each with its options; of an explainer, its own.
+
+    Raises ValueError for another method that was asked for of an explainer, or options of its own.
+    """
+    if opened.own is None:
+        return {name: (METHODS[name], given) for name, given in options.items()}
+    for name in asked:
+        chosen_method(opened, name, [f"{name}.{each}" for each in options.get(name, ())])
+    own = chosen_method(opened, None, ())
+    return {own.name: (own.function, own.options)}
+
+
 def forwards_of(
-    looker: Probe, image: jax.ShapeDtypeStruct, options: Mapping[str, Mapping[str, Any]]
+    looker: Probe, image: jax.ShapeDtypeStruct, methods: Mapping[str, tuple[Callable, Mapping[str, Any]]]
 ) -> tuple[dict[str, float], dict[str, str]]:
     """What each method costs in forward passes of the model, and why the others do not run."""
     forward = flops(lambda probe, image: probe(image)[0], looker, image)
     costs, left_out = {}, {}
-    for name, given in options.items():
+    for name, (method, given) in methods.items():
         try:
-            cost = flops(lambda probe, image: METHODS[name](probe, image, 0, **given), looker, image)  # noqa: B023
-            costs[name] = cost / forward
+            cost = flops(lambda probe, image: method(probe, image, 0, **given), looker, image)  # noqa: B023
+            costs[name] = cost / forward if forward else 1.0  # the operations of an explainer are not seen
         except (ValueError, TypeError) as error:
             left_out[name] = str(error)
     return costs, left_out

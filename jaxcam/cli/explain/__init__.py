@@ -4,12 +4,13 @@ import click
 
 from .. import _options as options
 from .._once import Once
-from .._options import Mistake, end, take, told
+from .._options import Mistake, end, named_method, told
 
 
 @click.command(cls=Once)
 @options.pictures
 @options.model()
+@options.pixels
 @options.method
 @click.option(
     "--target",
@@ -52,8 +53,9 @@ def explain(size: str | None, raw: bool, **given) -> None:
     if raw and size == "image":
         raise Mistake("--raw maps have the layer's size: leave out --size image")
     with told():
-        from .._open_model import Wanted
+        from .._open_model import wanted_of
         from . import _job
 
-        job = _job.prepare(take(Wanted, given), stored="raw" if raw else size or "image", **given)
+        wanted, method = wanted_of(given), named_method(given)
+        job = _job.prepare(wanted, method=method, stored="raw" if raw else size or "image", **given)
     end(lambda: _job.carry_out(job), batch=job.gallery.batch, covered="the index covers")

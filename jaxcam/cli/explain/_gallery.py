@@ -15,13 +15,13 @@ from PIL import Image
 
 from ..._display import display, overlay
 from ..._explain import explain
-from ..._targets import Top
 from ...files._labels import Labels
 from ...files._pictures import Failure, Found, Picture, in_groups, read, read_ahead, readable
 from ...files._whole import whole
 from ...models._preprocess import Preprocess
 from ...probes._blank import Blank
 from ...probes._probe import Probe
+from ...targets._several import Top
 
 SHOWN = 5  # predicted classes in the index
 

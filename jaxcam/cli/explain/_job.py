@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import jax
 
 from ... import _terminal
-from ..._errors import choose, unknown
+from ..._errors import unknown
 from ...devices._chunks import within_memory
 from ...files._digests import versions
 from ...files._labels import describe_targets, parse_targets
 from ...files._pictures import Failure, Found, find
-from ...methods import METHODS
 from ...probes._blank import MapWarning
-from .._arguments import check_folder, method_options
-from .._open_model import Wanted, chosen_layer, open_model
+from .._arguments import check_folder
+from .._chosen_method import check_method, check_stored, chosen_method
+from .._open_model import Wanted, check_wanted, open_model
 from ._gallery import Gallery
 from ._index import write_index
 
@@ -35,7 +35,7 @@ def prepare(
     wanted: Wanted,
     *,
     pictures: Sequence[Path],
-    method: str,
+    method: str | None,
     option: Iterable[str],
     target: Sequence[str],
     out: Path,
@@ -53,25 +53,26 @@ def prepare(
         OSError: a file that cannot be read, or a folder that cannot be written.
     """
     # Check what was given, what costs least first.
-    layer = chosen_layer(wanted.model, wanted.layer)
-    choose("method", method, METHODS, show=99)
-    options = method_options(method, option)
+    check_wanted(wanted)
+    check_method(wanted, method, option)
     _check_colormap(colormap)
     check_folder(out, overwrite)
     found = find(pictures, out=out)
 
     # Open the model: it knows its classes and the size of its maps.
     opened = open_model(wanted)
+    chosen = chosen_method(opened, method, option)
+    check_stored(opened, stored, "--raw" if stored == "raw" else "--size layer")
     targets = parse_targets(target, opened.labels)
     height, width = jax.eval_shape(
-        lambda probe, image: METHODS[method](probe, image, 0, **options), opened.probe, opened.image
+        lambda probe, image: chosen.function(probe, image, 0, **chosen.options), opened.probe, opened.image
     ).shape
 
     # What is done, and what the index says of it.
     gallery = Gallery(
         probe=opened.probe,
-        method=METHODS[method],
-        options=options,
+        method=chosen.function,
+        options=chosen.options,
         targets=targets,
         labels=opened.labels,
         preprocess=opened.preprocess,
@@ -85,9 +86,9 @@ def prepare(
     run = {
         "model": wanted.model,
         **opened.weights,
-        "layer": layer,
+        "layer": opened.layer,
         "layer_size": f"{height}x{width}",
-        "method": method,
+        "method": chosen.name,
         "options": " ".join(option),
         "targets": describe_targets(targets),
         "stored": stored,

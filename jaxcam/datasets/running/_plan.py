@@ -13,10 +13,10 @@ from ..._checks import check_probe, shape_of_output
 from ..._errors import choose
 from ..._explain import map_of
 from ..._request import Options, Request, bind
-from ..._targets import Top
 from ...files._labels import top_of
 from ...metrics._registry import NEED_NOTHING
 from ...probes._probe import Probe
+from ...targets._several import Top
 from ..store._columns import MAPS_DTYPES, STORED, Column, columns
 
 

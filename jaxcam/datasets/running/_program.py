@@ -18,10 +18,10 @@ from jaxtyping import Array
 from ..._display import display
 from ..._explain import maps_of
 from ..._request import Request, Static
-from ..._targets import Top
 from ...devices._mesh import Split, on_each
 from ...metrics import evaluate
 from ...probes._probe import Probe
+from ...targets._several import Top
 from ..store._columns import SHOWN
 from ._plan import Plan
 

@@ -1,0 +1,1 @@
+"""What is explained: a scalar score of the model's output."""
