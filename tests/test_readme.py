@@ -34,6 +34,7 @@ def test_no_program_is_overlooked():
         "export-0",
         *(f"other-libraries-{number}" for number in range(4)),
         *(f"probes-{number}" for number in range(3)),
+        "transforms-0",
     ]
 
 
@@ -57,7 +58,17 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize(
     "module",
-    ["probes._probe", "probes._tap", "_explain", "exporting._export", "_targets", "_display", "_fuse"],
+    [
+        "probes._probe",
+        "probes._tap",
+        "_explain",
+        "exporting._export",
+        "_targets",
+        "_display",
+        "_fuse",
+        "transforms._smoothed",
+        "transforms._over_layers",
+    ],
 )
 def test_docstring_examples_run(module):
     result = doctest.testmod(import_module(f"jaxcam.{module}"))
