@@ -38,7 +38,8 @@ def over_layers(method: Method, combine: str = "mean") -> Transformed:
         >>> from jaxcam import models
         >>> probe = jaxcam.probe(models.build("cifar_resnet20"), ("layer1", "layer2", "layer3"))
         >>> refinecam = jaxcam.over_layers(jaxcam.gradcampp, "product")
-        >>> jaxcam.explain(probe, jax.numpy.zeros((2, 32, 32, 3)), 3, method=refinecam).shape
+        >>> images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+        >>> jaxcam.explain(probe, images, 3, method=refinecam).shape
         (2, 32, 32)
     """
     check_method("over_layers", method)

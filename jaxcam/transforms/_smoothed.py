@@ -57,7 +57,8 @@ def smoothed(
         >>> calm = jaxcam.smoothed(jaxcam.gradcampp, samples=4)
         >>> calm
         smoothed(gradcampp, samples=4)
-        >>> jaxcam.explain(probe, jax.numpy.zeros((2, 32, 32, 3)), 3, method=calm).shape
+        >>> images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+        >>> jaxcam.explain(probe, images, 3, method=calm).shape
         (2, 32, 32)
     """
     check_method("smoothed", method)
