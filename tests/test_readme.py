@@ -35,6 +35,7 @@ def test_no_program_is_overlooked():
         *(f"other-libraries-{number}" for number in range(4)),
         *(f"probes-{number}" for number in range(3)),
         *(f"targets-{number}" for number in range(4)),
+        "transforms-0",
     ]
 
 
@@ -67,6 +68,8 @@ def test_links_lead_somewhere(page):
         "targets._of_places",
         "_display",
         "_fuse",
+        "transforms._smoothed",
+        "transforms._over_layers",
     ],
 )
 def test_docstring_examples_run(module):
