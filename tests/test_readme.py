@@ -33,6 +33,7 @@ def test_no_program_is_overlooked():
         "datasets-0",
         "export-0",
         *(f"other-libraries-{number}" for number in range(4)),
+        *(f"probes-{number}" for number in range(3)),
     ]
 
 

@@ -49,8 +49,9 @@ def total(probe, image, c):
     look = probe.look(image, c)
     return sum(jax.numpy.sum(look.gradient[layer] * look.activation[layer]) for layer in probe.layers)
 
-sharded = jax.device_put(batch, NamedSharding(mesh, several))
-on_mesh = jax.jit(jax.vmap(total, (None, 0, 0)))(put(several_layers, one), sharded, put(classes, several))
+auto = jax.make_mesh((4,), ("b",), axis_types=(jax.sharding.AxisType.Auto,))
+sharded = jax.device_put(batch, NamedSharding(auto, several))
+on_mesh = jax.jit(jax.vmap(total, (None, 0, 0)))(several_layers, sharded, classes)
 alone = jax.jit(jax.vmap(total, (None, 0, 0)))(several_layers, batch, classes)
 np.testing.assert_allclose(on_mesh, alone, rtol=1e-5, atol=1e-6)
 print("equal", flush=True)

@@ -24,7 +24,7 @@ from ._nnx import Submodule, static_and_arrays
 from ._paths import resolve
 from ._tap import Tapped, tap_layer
 from ._tokens import as_map
-from ._walk import Inputs, Walk
+from ._walk import Inputs, Walk, onward
 
 Edit = Callable[[Array], Array]
 Image = Float[Array | np.ndarray, "H W C"]
@@ -114,10 +114,9 @@ class Probe:
                 if more := varying(changed) - varying(raw):  # the types of all that follows are others
                     return self._run(image, edits, axes | more)
                 raw = changed
-            try:
-                layer, raw = walk.steps.send(raw)
-            except StopIteration as end:
-                return self._output(end.value), self._by_layer(activations)
+            layer, raw = onward(walk.steps, raw)
+            if layer is None:
+                return self._output(raw), self._by_layer(activations)
 
     def look(self, image: Image, target: _targets.Target = None) -> Look:
         """Output, score, activation and gradient of each layer for one image, for the cost of the forward pass
@@ -139,10 +138,9 @@ class Probe:
         def score(activation: Array, zeros: dict[str, Array]):
             seen = {first.label: activation}
             while True:
-                try:
-                    layer, found = walk.steps.send(activation)
-                except StopIteration as end:
-                    output = self._output(end.value)
+                layer, found = onward(walk.steps, activation)
+                if layer is None:
+                    output = self._output(found)
                     return _targets.score(output, target), (output, seen)
                 seen[layer.label], activation = found, found + zeros[layer.label]
 

@@ -34,6 +34,14 @@ class Walk(NamedTuple):
     steps: Steps
 
 
+def onward(steps: Steps, activation: Array) -> tuple[Layer | None, Any]:
+    """The next layer and its activation; after the last one, None and the model's output."""
+    try:
+        return steps.send(activation)
+    except StopIteration as end:
+        return None, end.value
+
+
 @runtime_checkable
 class Marked(Hashable, Protocol):
     """A model whose program holds marks.
