@@ -4,7 +4,9 @@ The models are our own and small. Of the libraries they have the names of the la
 return: tuples, dictionaries, scanned encoders, `rngs` in the call, the channels first.
 """
 
+import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +54,13 @@ class Encoder(nn.Module):
             for number in range(2):
                 x, out[f"block{number:02d}"] = Encoder1DBlock(name=f"encoderblock_{number}")(x, deterministic)
         return nn.LayerNorm(name="encoder_norm")(x), out
+
+
+@dataclasses.dataclass
+class Config:
+    """A configuration that can be changed, so that it has no hash."""
+
+    size: tuple[int, int]
 
 
 class BigVision(nn.Module):
@@ -124,11 +133,14 @@ def test_big_vision_says_which_leaves_there_are():
 
 
 class VisionTransformer(nn.Module):
-    """vision_transformer's: `train` has no default, a class token leads."""
+    """vision_transformer's: `train` has no default, a class token leads, an attribute cannot be hashed."""
+
+    patches: Any
 
     @nn.compact
     def __call__(self, inputs, *, train):
-        x = nn.Conv(8, (4, 4), strides=(4, 4), padding="VALID", name="embedding")(inputs)
+        size = self.patches.size
+        x = nn.Conv(8, size, strides=size, padding="VALID", name="embedding")(inputs)
         x = x.reshape(len(inputs), -1, 8)
         token = self.param("cls", nn.initializers.normal(), (1, 1, 8))
         x = jnp.concatenate([jnp.tile(token, (len(x), 1, 1)), x], axis=1)
@@ -139,7 +151,7 @@ class VisionTransformer(nn.Module):
 
 
 def test_vision_transformer_has_a_class_token():
-    model = VisionTransformer()
+    model = VisionTransformer(Config((4, 4)))
     variables = jax.jit(lambda: model.init(jax.random.key(0), IMAGES, train=False))()
     probe = jaxcam.probe(
         model, "encoderblock_1.LayerNorm_0", variables=variables, call={"train": False}, tokens=1
@@ -147,6 +159,10 @@ def test_vision_transformer_has_a_class_token():
     look = jax.jit(lambda probe, x: probe.look(x, 1))(probe, IMAGES[0])
     assert look.gradient.shape == (4, 4, 8)
     assert np.asarray(look.gradient).any()
+    again = jaxcam.probe(VisionTransformer(Config((4, 4))), "head", variables=variables, call={"train": False})
+    other = jaxcam.probe(VisionTransformer(Config((2, 2))), "head", variables=variables, call={"train": False})
+    assert again.anatomy != other.anatomy
+    assert again.anatomy == jaxcam.probe(model, "head", variables=variables, call={"train": False}).anatomy
 
 
 class BonsaiBlock(nnx.Module):
@@ -187,9 +203,10 @@ def test_bonsai_vit_takes_rngs(rngs):
 
 
 class BonsaiConvNeXt(nnx.Module):
-    """bonsai's: `rngs` is a key, which nothing reads in evaluation."""
+    """bonsai's: `rngs` is a key, which nothing reads in evaluation; the configuration cannot be hashed."""
 
     def __init__(self, *, rngs):
+        self.config = Config((4, 4))
         self.stages = nnx.List(
             [nnx.Conv(3, 8, (4, 4), strides=(4, 4), rngs=rngs), nnx.Linear(8, 8, rngs=rngs)]
         )
