@@ -159,8 +159,12 @@ def test_vision_transformer_has_a_class_token():
     look = jax.jit(lambda probe, x: probe.look(x, 1))(probe, IMAGES[0])
     assert look.gradient.shape == (4, 4, 8)
     assert np.asarray(look.gradient).any()
-    again = jaxcam.probe(VisionTransformer(Config((4, 4))), "head", variables=variables, call={"train": False})
-    other = jaxcam.probe(VisionTransformer(Config((2, 2))), "head", variables=variables, call={"train": False})
+    again = jaxcam.probe(
+        VisionTransformer(Config((4, 4))), "head", variables=variables, call={"train": False}
+    )
+    other = jaxcam.probe(
+        VisionTransformer(Config((2, 2))), "head", variables=variables, call={"train": False}
+    )
     assert again.anatomy != other.anatomy
     assert again.anatomy == jaxcam.probe(model, "head", variables=variables, call={"train": False}).anatomy
 

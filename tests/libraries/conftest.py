@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+os.environ["KERAS_BACKEND"] = "jax"  # read when keras is imported
 WHY = "see the extra `libraries` in pyproject.toml"
 
 
@@ -19,7 +20,6 @@ def as_others_run_jax():
 
 @pytest.fixture(scope="session")
 def keras():
-    os.environ["KERAS_BACKEND"] = "jax"
     module = pytest.importorskip("keras", reason=f"keras is not installed: {WHY}")
     module.utils.set_random_seed(0)
     return module

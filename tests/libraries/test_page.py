@@ -1,0 +1,19 @@
+"""The programs of docs/other-libraries.md that need Keras or Equimo run as they are written."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "other-libraries.md"
+PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("library", ["keras", "equimo"])
+def test_program_runs(library):
+    pytest.importorskip(library, reason=f"{library} is not installed: see the extra `libraries`")
+    (program,) = [each for each in PROGRAMS if re.search(rf"^(import|from) {library}", each, re.MULTILINE)]
+    scope: dict = {}
+    exec(compile(program, "program of the page", "exec"), scope)
+    assert scope["maps"].shape == (2, 64, 64)
+    assert scope["maps"].any(axis=(1, 2)).all()
