@@ -1,5 +1,7 @@
 """Equimo's ViT: Equinox modules inside modules, tokens after a class token and registers."""
 
+import importlib.util
+
 import jax
 import numpy as np
 import pytest
@@ -9,9 +11,9 @@ import jaxcam
 
 @pytest.fixture(scope="module")
 def vit():
-    module = pytest.importorskip(
-        "equimo.models.vit", reason="equimo is not installed: see the extra `libraries`"
-    )
+    pytest.importorskip("equimo", reason="equimo is not installed: see the extra `libraries`")
+    second = importlib.util.find_spec("equimo.vision")  # Equimo 2, for JAX from 0.11 on
+    module = importlib.import_module("equimo.vision.models.vit" if second else "equimo.models.vit")
     sizes = {"img_size": 32, "in_channels": 3, "dim": 16, "patch_size": 8, "num_heads": 2, "depths": [2]}
     return module.VisionTransformer(**sizes, num_classes=5, reg_tokens=4, key=jax.random.key(0))
 
