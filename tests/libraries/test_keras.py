@@ -7,6 +7,11 @@ import pytest
 import jaxcam
 
 
+def output_of(model, inputs):
+    """Compiled as a whole, which is faster than operation by operation."""
+    return jax.jit(lambda inputs: model(inputs, training=False))(inputs)
+
+
 @pytest.fixture(scope="module")
 def functional(keras):
     """Two convolutions with a norm and a dropout between them, then a linear head over the mean."""
@@ -56,7 +61,7 @@ def test_map_adds_up_to_the_score(functional, images, near):
     """HiResCAM at the last convolution before a mean and a linear head: the sum is the logit less the bias."""
     probe = jaxcam.probe(functional, "body_out")
     maps, found = jaxcam.explain(probe, images, [1, 3], method="hirescam", raw=True, with_output=True)
-    near(found, functional(images, training=False))
+    near(found, output_of(functional, images))
     bias = functional.get_layer("classes").bias.value
     near(maps.sum((1, 2)), found[np.arange(2), [1, 3]] - bias[np.array([1, 3])])
 
@@ -65,7 +70,7 @@ def test_gradient_is_the_derivative(keras, functional, images, near):
     """Against a second Keras model that ends at the layer, and a change of the activation there."""
     look = jaxcam.probe(functional, "norm").look(images[0], 2)
     until = keras.Model(functional.input, functional.get_layer("norm").output)
-    near(look.activation, until(images[:1], training=False)[0])
+    near(look.activation, output_of(until, images[:1])[0])
     change = 1e-2 * np.sign(look.gradient)
     scores = [
         jaxcam.probe(functional, "norm")(images[0], lambda x, step=step: x + step * change)[0][2]
@@ -118,7 +123,7 @@ def test_several_layers_and_the_input(functional, images):
 
 def test_subclassed_by_path(subclassed, images, near):
     probe = jaxcam.probe(subclassed, "second/conv")
-    near(probe(images[0])[0], subclassed(images[:1], training=False)[0])
+    near(probe(images[0])[0], output_of(subclassed, images[:1])[0])
     assert probe.look(images[0], 1).gradient.shape == (8, 8, 4)
     assert np.asarray(
         jaxcam.gradcam(jaxcam.probe(subclassed, "second"), images[0], 1)
@@ -164,7 +169,7 @@ def test_further_inputs(keras, images, near):
     model = keras.Model([picture, vector], keras.layers.GlobalAveragePooling2D()(x) * vector)
     given = np.arange(8, dtype="float32")[None]
     output, _ = jaxcam.probe(model, "conv", inputs=(given,))(images[0])
-    near(output, model([images[:1], given])[0])
+    near(output, output_of(model, [images[:1], given])[0])
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
@@ -248,7 +253,7 @@ def test_hub_resnet(hub, images, near):
         raw=True,
         with_output=True,
     )
-    near(found, model(images, training=False))
+    near(found, output_of(model, images))
     bias = model.get_layer("predictions").bias.value
     near(maps.sum((1, 2)), found[np.arange(2), [0, 2]] - bias[np.array([0, 2])])
 
@@ -261,7 +266,52 @@ def test_hub_vit(hub, images, near):
     model = hub.ViTImageClassifier(backbone=backbone, num_classes=4)
     probe = jaxcam.probe(model, "transformer_block_1")
     look = jax.jit(lambda probe, x: probe.look(x, 1))(probe, images[0])
-    near(look.output, model(images[:1], training=False)[0])
+    near(look.output, output_of(model, images[:1])[0])
     assert look.gradient.shape == (4, 4, 16)
     with pytest.raises(ValueError, match="vit_encoder/transformer_block_2"):
         jaxcam.probe(model, "ln_1")(images[0])
+
+
+def test_hub_clip_is_asked_by_a_text(hub, images, near):
+    """The blocks of both towers have the same names; the text's run first."""
+    sizes = {"hidden_dim": 16, "num_heads": 2, "intermediate_dim": 32}
+    vision = hub.CLIPVisionEncoder(patch_size=8, num_layers=2, image_shape=(32, 32, 3), **sizes)
+    text = hub.CLIPTextEncoder(
+        vocabulary_size=50, embedding_dim=16, num_layers=2, max_sequence_length=6, **sizes
+    )
+    model = hub.CLIPBackbone(vision, text, projection_dim=8)
+    prompts = np.array([[1, 7, 9, 2, 0, 0], [1, 8, 3, 4, 2, 0], [1, 5, 2, 0, 0, 0]], "int32")
+
+    def read(output):
+        return output["vision_logits"]
+
+    probe = jaxcam.probe(model, "encoder_block_0[1]", inputs={"token_ids": prompts}, read=read)
+    look = jax.jit(lambda probe, x: probe.look(x, 2))(probe, images[0])
+    near(look.output, output_of(model, {"images": images[:1], "token_ids": prompts})["vision_logits"][0])
+    assert look.gradient.shape == (4, 4, 16)
+    assert np.asarray(look.gradient).any()
+    with pytest.raises(ValueError, match=r"called more than once .* 'encoder_block_0\[0\]' to"):
+        jaxcam.probe(model, "encoder_block_0", inputs={"token_ids": prompts}, read=read)(images[0])
+
+
+def test_layers_inside_remat_and_loops(keras, images, near):
+    class Thrice(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.conv = keras.layers.Conv2D(3, 3, padding="same", name="step")
+
+        def build(self, shape):
+            self.conv.build(shape)
+
+        def call(self, x):
+            return keras.ops.scan(lambda x, _: (keras.ops.tanh(self.conv(x)), None), x, length=3)[0]
+
+    inputs = keras.Input((32, 32, 3))
+    with keras.RematScope(mode="full"):
+        block = keras.Sequential([keras.layers.Conv2D(3, 3, name="kept"), keras.layers.ReLU()])
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(Thrice()(block(inputs))))
+    probe = jaxcam.probe(model, ("kept", "step[2]"))
+    look = jax.jit(lambda probe, x: probe.look(x, 1))(probe, images[0])
+    near(look.output, output_of(model, images[:1])[0])
+    near(look.output, np.tanh(look.activation["step[2]"]).mean((0, 1)))
+    assert np.asarray(look.gradient["kept"]).any()

@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "other-libraries.md"
@@ -19,4 +20,4 @@ def test_program_runs(library):
     scope: dict = {}
     exec(compile(program, "program of the page", "exec"), scope)
     assert scope["maps"].shape == (2, 64, 64)
-    assert scope["maps"].any(axis=(1, 2)).all()
+    assert jnp.isfinite(scope["maps"]).all()  # of random weights, so that one may be zero everywhere
