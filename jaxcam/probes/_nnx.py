@@ -74,7 +74,7 @@ class Static:
             for name, (graphdef, places) in self.objects
         }
         output = getattr(model, self.method)(*positional, **named, **dict(self.call), **objects)
-        after = nnx.to_flat_state(nnx.state(model, nnx.BatchStat))
+        after = nnx.to_flat_state(nnx.state(model, nnx.BatchStat, graph=True))
         return output, {_name(where): _value(leaf) for where, leaf in after}
 
     def check(self, program: Jaxpr, arrays: Arrays, after: Arrays) -> None:
@@ -94,7 +94,9 @@ def static_and_arrays(
     model: nnx.Module, call: Options = (), method: str = "__call__"
 ) -> tuple[Static, Arrays]:
     """A module, viewed in evaluation mode, as its static part and its arrays by name."""
-    viewed = nnx.view(model, use_running_average=True, deterministic=True, raise_if_not_found=False)
+    viewed = nnx.view(
+        model, use_running_average=True, deterministic=True, raise_if_not_found=False, graph=True
+    )
     graphdef, leaves = _split(viewed)
     arrays = {_name(where): _value(leaf) for where, leaf in leaves}
     plain, objects = [], []
@@ -109,7 +111,7 @@ def static_and_arrays(
 
 
 def _split(node: nnx.Pytree) -> tuple[nnx.GraphDef, list[tuple[tuple, object]]]:
-    graphdef, state = nnx.split(node)
+    graphdef, state = nnx.split(node, graph=True)  # of shared modules too, which tree mode refuses
     return graphdef, list(nnx.to_flat_state(state))
 
 
