@@ -11,16 +11,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import jax
-import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from jaxtyping import Array, PyTree
 
 from .._errors import cut, unknown
 from ._layers import INPUT, Layer, input_layer, parsed
-from ._marks import mark_layer
+from ._marks import mark_layer, varying
 from ._modes import in_training
-from ._programs import opened, programs, shape_of, source
+from ._programs import opened, programs, source
 from ._walk import Inputs, Walk, walk
 
 Variables = tuple[list[Array], list[Array]]  # trainable, and not
@@ -105,10 +104,19 @@ class Keras:
     def _run(self, parameters: Variables, inputs: Inputs, images: Array) -> tuple[Any, dict[str, Array]]:
         import keras
 
+        wanted = [_name(layer)[1] for layer in self.layers if layer.name != INPUT]
+        varies = any(varying(leaf) for leaf in jax.tree.leaves((parameters, inputs, images)))
         before = keras.distribution.distribution()
-        keras.distribution.set_distribution(_Namer())  # of this thread
+        keras.distribution.set_distribution(_Namer(wanted, varies))  # of this thread
         try:
             output, after = self._call(parameters, *_arguments(self.model, images, inputs))
+        except AssertionError as error:
+            if not varies:
+                raise
+            raise ValueError(
+                "a Keras layer that returns a tuple cannot be probed inside a jax.shard_map that checks which values "
+                "vary: pass check_vma=False to it"
+            ) from error
         finally:
             keras.distribution.set_distribution(before)
         return output, {f"{number:06}": value for number, value in enumerate(after)}
@@ -164,28 +172,56 @@ class Keras:
 
 
 class _Namer:
-    """Stands for a distribution strategy of Keras: the sharding of a layer's output tells the layer's path."""
+    """Stands for a distribution strategy of Keras: the sharding of a layer's output tells the layer's path.
 
-    def get_tensor_layout(self, path: str) -> NamedSharding:
-        return NamedSharding(Mesh(np.array(jax.local_devices()[:1]), (_PREFIX + path,)), PartitionSpec())
+    `wanted`: ends of paths. Inside a `jax.shard_map` that checks which values vary, a tuple cannot be given a sharding,
+    so that only those layers are named there.
+    """
+
+    def __init__(self, wanted: Sequence[str], varies: bool):
+        self.wanted, self.varies = wanted, varies
+
+    def get_tensor_layout(self, path: str) -> Sharding | None:
+        path = path.removesuffix("/output")
+        if not self.varies:
+            return _OnDevice.of(path)
+        wanted = any(f"/{path}".endswith(f"/{each}") for each in self.wanted)
+        return _OnMesh.of(path) if wanted else None
 
 
-_PREFIX = "output of a Keras layer: "
+class _OnDevice(SingleDeviceSharding):
+    """Any sharding, with the path of a layer."""
+
+    path: str
+
+    @classmethod
+    def of(cls, path: str) -> "_OnDevice":
+        made = cls(jax.local_devices()[0])
+        made.path = path
+        return made
+
+
+class _OnMesh(NamedSharding):
+    """The same on all devices of the mesh around, with the path of a layer."""
+
+    path: str
+
+    @classmethod
+    def of(cls, path: str) -> "_OnMesh":
+        made = cls(jax.sharding.get_abstract_mesh(), PartitionSpec())
+        made.path = path
+        return made
 
 
 def _path(equation: JaxprEqn) -> str | None:
     """The path of the layer whose output an equation names; None for all other equations."""
-    shardings = {
-        "sharding_constraint": lambda params: params["sharding"],
-        "device_put": lambda params: params["devices"][0],  # of a tuple or a dictionary
-    }
-    if equation.primitive.name not in shardings:
+    if equation.primitive.name == "sharding_constraint":
+        sharding = equation.params["sharding"]
+    elif equation.primitive.name == "device_put":  # of a tuple or a dictionary
+        sharding = equation.params["devices"][0]
+    else:
         return None
-    sharding = shardings[equation.primitive.name](equation.params)
-    axes = sharding.mesh.axis_names if isinstance(sharding, NamedSharding) else ()
-    if len(axes) != 1 or not str(axes[0]).startswith(_PREFIX):
-        return None
-    return str(axes[0]).removeprefix(_PREFIX).removesuffix("/output")
+    return sharding.path if isinstance(sharding, _OnDevice | _OnMesh) else None
 
 
 def _paths(program: Jaxpr) -> Iterator[str]:
@@ -223,7 +259,7 @@ def _with_marks(value: Any, names: dict[str, tuple[str, str]]) -> Any:
         return value
     inner, consts = opened(value), getattr(value, "consts", ())
     made = jax.make_jaxpr(lambda *inputs: _replay(inner, consts, inputs, names))(
-        *(jax.ShapeDtypeStruct(shape_of(each), getattr(each.aval, "dtype", None)) for each in inner.invars)
+        *(each.aval for each in inner.invars)
     )
     return made if isinstance(value, ClosedJaxpr) else made.jaxpr
 

@@ -234,6 +234,26 @@ def test_resnet_50_by_the_name_of_its_layer(keras):
     assert look.gradient.shape == (2, 2, 2048)
 
 
+@pytest.mark.parametrize("check_vma", [False, True])
+def test_inside_a_shard_map(functional, subclassed, images, near, check_vma):
+    mesh, spec = jax.make_mesh((1,), ("data",)), jax.sharding.PartitionSpec
+    images = jax.device_put(images, jax.sharding.NamedSharding(mesh, spec("data")))
+
+    def maps(probe):
+        run = jax.shard_map(
+            lambda probe, images: jax.vmap(lambda image: jaxcam.hirescam(probe, image, 1))(images),
+            mesh=mesh,
+            in_specs=(spec(), spec("data")),
+            out_specs=spec("data"),
+            check_vma=check_vma,
+        )
+        return jax.jit(run)(probe, images)
+
+    probe = jaxcam.probe(functional, "body")  # a ReLU follows, which looks at the sharding
+    near(maps(probe), jaxcam.explain(probe, np.asarray(images), 1, method="hirescam", raw=True))
+    assert check_vma or maps(jaxcam.probe(subclassed, "first")).shape == (2, 16, 16)  # a tuple
+
+
 def test_hub_resnet(hub, images, near):
     backbone = hub.ResNetBackbone(
         input_conv_filters=[64],
