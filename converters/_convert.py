@@ -13,13 +13,20 @@ from ._fit import fit, message, weights
 from ._layout import Leaf, buffers, leaves
 from ._mistakes import check_model, check_state_dict
 from ._names import state_dict as plain
+from ._rename import recipe, renamed
 
 Model = TypeVar("Model", bound=nnx.Module)
 # one for all arrays, or (name in torch's spelling, shape in the model) -> one
 Shardings = Sharding | Callable[[str, tuple[int, ...]], Sharding]
 
 
-def from_torch(model: Model, state_dict: Mapping[str, object], *, sharding: Shardings | None = None) -> Model:
+def from_torch(
+    model: Model,
+    state_dict: Mapping[str, object],
+    *,
+    sharding: Shardings | None = None,
+    rename: Mapping[str, str] | None = None,
+) -> Model:
     """A copy of `model` that holds the weights of `state_dict`.
 
     Every array of the model must be in the state_dict, once and in its shape, and the state_dict must be used
@@ -35,6 +42,8 @@ def from_torch(model: Model, state_dict: Mapping[str, object], *, sharding: Shar
         sharding: where the arrays go, by default the default device: a `jax.sharding.Sharding` for all, or a
             function (name as in the state_dict, shape as in the model) -> one for each. A device gets its own part
             of an array alone.
+        rename: prefixes of names and what to replace them by, `{"backbone.": ""}`; each name is changed once, by the
+            longest that it begins with. Where no more is needed, the error says which.
 
     Returns:
         A new model, its arrays in the dtypes of `model`'s.
@@ -50,11 +59,13 @@ def from_torch(model: Model, state_dict: Mapping[str, object], *, sharding: Shar
     targets = {leaf.key: leaf for leaf in leaves(model)}
     fixed = buffers(model)
     wanted = {key: each.shape for key, each in (targets | fixed).items()}
-    arrays = weights(plain(state_dict), wanted)
+    named = plain(state_dict)
+    named = plain(renamed(named, rename)) if rename is not None else named
+    arrays = weights(named, wanted)
     given = {key: value.shape for key, value in arrays.items()}
     found = fit(wanted, given)
     if any(found):
-        raise ValueError(message(found, given))
+        raise ValueError(message(found, given, recipe(arrays, wanted)))
     for key, value in fixed.items():
         if not np.array_equal(arrays[key], value):
             raise ValueError(f"{key} differs from the one that follows from the architecture")

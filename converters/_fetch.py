@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcam.models._published import PUBLISHED, entry, folder_of
+from jaxcam.models._published import entry, files_of, folder_of
 from jaxcam.models._registry import find
 
 from ._download import download, is_verified
@@ -41,10 +41,11 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
     download that was cut goes on where it ended.
 
     Args:
-        name: one of `jaxcam.models.names()`.
+        name: one of `jaxcam.models.names()`, or timm's name of a network.
         weights: a path; or "DEFAULT" or another of torchvision's entries, such as "IMAGENET1K_V2" (a file of that
-            name goes first); or "hf://timm/resnet50.tv_in1k", a repository on the Hugging Face Hub with a
-            `model.safetensors` (it needs `pip install 'jaxcam[hub]'` and has a cache of its own).
+            name goes first); or "hf://timm/resnet50.a1_in1k", a repository on the Hugging Face Hub with a
+            `model.safetensors` (it needs `pip install 'jaxcam[hub]'` and has a cache of its own), or a folder with one.
+            Its `config.json` comes with it, and says which network it is of and what preprocessing it has.
         url: the folder to download from instead of the publisher's, by default `$JAXCAM_WEIGHTS_URL`.
 
     Returns:
@@ -58,12 +59,15 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
     """
     find(name)
     check_path("fetch", weights)
-    path, text, files = Path(weights), spelled(weights), PUBLISHED[name].files
+    path, text, files = Path(weights), spelled(weights), files_of(name)
+    if path.is_dir() and (path / "model.safetensors").is_file():
+        path = path / "model.safetensors"  # a repository of the Hub's, on this machine
     if path.exists():
         return Checkpoint(path, entry_of(name, path))
     if found := _HUB.fullmatch(text):
         tagged = ENTRIES.get(found[1].rpartition(".")[2])
-        return Checkpoint(hub_file(found[1]), tagged if tagged in files else None)
+        tagged = tagged if tagged in files else None
+        return Checkpoint(hub_file(found[1], alone=tagged is not None), tagged)
     if text.startswith("hf:"):
         raise ValueError(f"a repository on the Hub is given as hf://OWNER/NAME, got {text!r}")
     if not _ENTRY.fullmatch(text):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -15,8 +16,11 @@ from ._fit import fit, image_size, shapes, weights
 from ._formats import writer
 from ._metadata import describe, metadata
 from ._mistakes import check_model, check_path
+from ._names import state_dict
 from ._orbax import MARK
+from ._own import architecture_of
 from ._read import read
+from ._rename import renamed
 
 
 def load(
@@ -26,6 +30,7 @@ def load(
     num_classes: int | None = None,
     dtype: DTypeLike | None = None,
     sharding: Shardings | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> nnx.Module:
     """The architecture `name` with the weights of a checkpoint.
 
@@ -34,15 +39,19 @@ def load(
     network, put the file where the error says, or name a mirror in `$JAXCAM_WEIGHTS_URL`. `fetch` says more.
 
     Args:
-        name: one of `jaxcam.models.names()`.
+        name: one of `jaxcam.models.names()`, or timm's name of a network of these families
+            (`vit_small_patch14_dinov2`).
         path: anything that `read` reads; or "DEFAULT" or another of torchvision's entries ("IMAGENET1K_V2", ...), or
-            "hf://timm/resnet50.tv_in1k" on the Hugging Face Hub. `jaxcam.models.preprocess(name, weights=...)` is the
-            preprocessing of an entry.
-        num_classes: length of the output; by default that of the checkpoint.
+            "hf://timm/resnet50.a1_in1k", a tag of timm's on the Hugging Face Hub, or a folder as it lies there: the
+            network is as its `config.json` says. `converters.preprocess(name, path)` is the checkpoint's preprocessing.
+        num_classes: length of the output; by default that of the checkpoint, which of features without a head is 0.
         dtype: floating point type of the parameters and of the computation; by default float32.
         sharding: where the arrays go, by default the default device: a `jax.sharding.Sharding` for all, or a
             function (name in torch's spelling, shape in the model) -> one for each. Devices get their parts straight
             from the host's memory.
+        rename: prefixes of names and what to replace them by, for a checkpoint of your own: `{"backbone.": ""}`. Each
+            name is changed once, by the longest that it begins with. Where no more is needed to make a checkpoint fit,
+            the error says which.
 
     Returns:
         A model in eval mode, as `jaxcam.models.build` gives; a vision transformer for the image size of the
@@ -50,11 +59,13 @@ def load(
 
     Raises:
         ValueError: no such architecture or entry, or the checkpoint is not of it: one error lists what differs and
-            says which architecture it looks like.
+            says which architecture it looks like, or which `rename` it needs; or one of timm's that needs a feature
+            which is not built here: it is named.
         FileNotFoundError: as `read`.
         ConnectionError, OSError, ImportError: as `fetch`.
     """
     from jaxcam import models
+    from jaxcam.models._construct import construct
 
     check_path("load", path)
 
@@ -62,16 +73,21 @@ def load(
 
     def abstract(classes: int | None, size: int | None = None) -> nnx.Module:
         return nnx.eval_shape(
-            lambda: models.build(name, num_classes=classes, image_size=size, dtype=kind, param_dtype=kind)
+            lambda: construct(
+                name, architecture, num_classes=classes, image_size=size, dtype=kind, param_dtype=kind
+            )
         )
 
     # Find the checkpoint, and refuse one that says it is of another architecture.
-    model = abstract(num_classes)
     path = fetch(name, path).path
+    architecture = architecture_of(name, path)
+    model = abstract(num_classes)
     stated = metadata(path).get("architecture", name)
     if stated != name and stated in models.names():
         raise ValueError(f"{path} as {name}: its metadata says that it is of {stated}")
     arrays = read(path)
+    if rename is not None:
+        arrays = state_dict(renamed(arrays, rename))
     # Fit the model to the checkpoint's image size and number of classes.
     if (size := image_size(model, arrays)) is not None:
         model = abstract(num_classes, size)

@@ -57,9 +57,9 @@ def image_size(model: nnx.Module, state_dict: Mapping) -> int | None:
     table, patch = state_dict.get("encoder.pos_embedding"), getattr(model, "patch", None)
     if table is None or patch is None or len(table.shape) != 3:
         return None
-    side = math.isqrt(max(table.shape[1] - 1, 0))  # one row for each patch of the square, one for the class
-    size = side * patch
-    return size if side and size != getattr(model, "image_size", size) else None
+    # one row for each patch of the square, and one for the class
+    side = math.isqrt(max(table.shape[1] - getattr(model, "table_tokens", 1), 0))
+    return side * patch if side and side != getattr(model, "image_size", 0) // patch else None
 
 
 def fit(wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> Fit:
@@ -72,12 +72,14 @@ def fit(wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> Fit:
     )
 
 
-def message(found: Fit, given: Mapping[str, Shape]) -> str:
-    """The three lists and, where one is found, the likely cause."""
+def message(found: Fit, given: Mapping[str, Shape], rename: Mapping[str, str] | None = None) -> str:
+    """The three lists and, where one is found, the likely cause; `rename` would make the checkpoint fit."""
     misshaped = [f"{key} (checkpoint {a}, model {b})" for key, (a, b) in found.misshaped.items()]
     lists = {"missing": found.missing, "unexpected": found.unexpected, "misshaped": misshaped}
     lines = ["the checkpoint does not fit the model", *(_listed(*item) for item in lists.items() if item[1])]
-    if found.classes:
+    if rename:
+        lines.append(f"other names are all that differs: pass rename={dict(rename)}")
+    elif found.classes:
         a, b = found.classes
         lines.append(
             f"the checkpoint's head has {a} classes, the model was built with {b}: pass num_classes={a}"

@@ -9,11 +9,11 @@ import numpy as np
 
 from ._damage import short
 from ._tensors import shown
-from ._timm import respell
+from ._timm_names import once, respell
 
 _DEPTH = 8  # of dicts in one another, and of prefixes
 _NESTS = ("state_dict", "model_state_dict", "model", "net")
-_PREFIXES = ("module.", "model.", "_orig_mod.")  # of DataParallel, of a trainer's class, of torch.compile
+PREFIXES = ("module.", "model.", "_orig_mod.")  # of DataParallel, of a trainer's class, of torch.compile
 _DENSENET = re.compile(
     r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)"
 )  # as DenseNets were spelled before torch 0.4
@@ -49,12 +49,9 @@ def state_dict(checkpoint: object) -> dict[str, np.ndarray]:
         raise ValueError(f"holds a dict whose keys are not names: {shown(odd[0])}")
     found = {key: as_array(key, value) for key, value in checkpoint.items()}
     for _ in range(_DEPTH):
-        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in found)), "")
+        prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in found)), "")
         found = {key.removeprefix(prefix): value for key, value in found.items()}
-    plain = respell({_today(key): value for key, value in found.items()})
-    if len(plain) < len(found):
-        raise ValueError("holds arrays under two spellings of one name")
-    return plain
+    return respell(once((_today(key), value) for key, value in found.items()))
 
 
 def _today(key: str) -> str:

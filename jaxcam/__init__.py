@@ -8,4 +8,18 @@ import lazy_loader
 
 from ._version import __version__ as __version__
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
+# a package beside this one, which the loader cannot name
+__all__ = [*__all__, "converters"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __dir__():
+    return list(__all__)
+
+
+def __getattr__(name: str):
+    if name != "converters":
+        return _load(name)
+    import converters
+
+    return converters

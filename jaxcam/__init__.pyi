@@ -1,3 +1,5 @@
+import converters as converters
+
 from . import conceptor as conceptor
 from . import datasets as datasets
 from . import demo as demo

@@ -1,6 +1,8 @@
 """Imports go one way: from commands down to words for errors, and never in a circle."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -119,14 +121,25 @@ def test_a_circle_is_found(monkeypatch):
 
 
 def test_who_imports_the_converters():
-    """Only commands do: the library runs without them."""
+    """Commands do, and `jaxcam.converters` is them by another name: the library runs without them."""
     assert [
         module
         for module, targets in ARROWS.items()
         if module.startswith("jaxcam")
         and any(each.startswith("converters") for each in targets)
         and not module.startswith("jaxcam.cli")
-    ] == []
+    ] == ["jaxcam"]
+    outside = ast.parse(MODULES["jaxcam"].read_text()).body  # of functions
+    assert not any(isinstance(each, ast.Import) and each.names[0].name == "converters" for each in outside)
+
+
+def test_the_converters_by_the_packages_name():
+    """They are not imported before that name is used."""
+    code = (
+        "import sys, jaxcam; assert 'converters' not in sys.modules and 'converters' in dir(jaxcam); "
+        "import converters; assert jaxcam.converters is converters; jaxcam.converters.load"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_no_module_travels_as_an_argument():

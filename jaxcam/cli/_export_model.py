@@ -1,13 +1,11 @@
 """Implements `jaxcam export`: a model of jaxcam's, its checkpoint and a method as one file."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from .._errors import choose
 from ..exporting._export import export
 from ..methods import METHODS
-from ..models._preprocess import Preprocess
 from ._arguments import method_options
 from ._open_model import Wanted, chosen_layer, open_model
 
@@ -31,7 +29,7 @@ def export_model(
         "model": wanted.model,
         **opened.weights,
         "model_dtype": wanted.dtype,
-        "preprocess": _describe(opened.preprocess),
+        "preprocess": opened.preprocess.described(),
         "classes": opened.labels.names,
     }
     platforms = {"platforms": tuple(platform)} if platform else {}
@@ -45,7 +43,3 @@ def export_model(
         **platforms,
         **options,
     )
-
-
-def _describe(preprocess: Preprocess) -> dict:
-    return dataclasses.asdict(preprocess) | {"interpolation": preprocess.interpolation.name.lower()}

@@ -65,28 +65,27 @@ def open_model(wanted: Wanted) -> OpenedModel:
         OSError: a file that cannot be read or downloaded.
     """
     loaded = load_model(wanted.model, wanted.weights, dtype=wanted.dtype)
-    recipe = models.preprocess(wanted.model, weights=loaded.entry)
+    recipe = converters.preprocess(wanted.model, loaded.checkpoint)
     preprocess = _scaled(recipe, getattr(loaded.model, "image_size", None))
     layer = chosen_layer(wanted.model, wanted.layer)
     looker = probe(loaded.model, layer)
     image = jax.ShapeDtypeStruct((preprocess.size, preprocess.size, 3), jnp.float32)
     (classes,) = jax.eval_shape(lambda probe, image: probe(image)[0], looker, image).shape
     labels = labels_for(wanted.model, classes, path=wanted.labels)
-    return OpenedModel(describe_weights(loaded.path), layer, looker, preprocess, image, labels)
+    return OpenedModel(describe_weights(loaded.checkpoint.path), layer, looker, preprocess, image, labels)
 
 
 class Loaded(NamedTuple):
-    """A model, the checkpoint that is in it, and the published entry that this is, where that is known."""
+    """A model, and the checkpoint that is in it."""
 
     model: nnx.Module
-    path: Path
-    entry: str | None
+    checkpoint: converters.Checkpoint
 
 
 def load_model(name: str, weights: Path, *, dtype: str = "float32") -> Loaded:
     """The architecture `name` with the weights at a path, or of a published checkpoint."""
-    path, entry = converters.fetch(name, weights)
-    return Loaded(converters.load(name, path, dtype=jnp.dtype(dtype)), path, entry)
+    checkpoint = converters.fetch(name, weights)
+    return Loaded(converters.load(name, checkpoint.path, dtype=jnp.dtype(dtype)), checkpoint)
 
 
 def chosen_layer(model: str, layer: str | None) -> str:

@@ -117,7 +117,7 @@ def model(*, several: bool = False, required: bool = True) -> Callable:
 def weights(*, several: bool = False, required: bool = True) -> Callable:
     text = (
         "The model's checkpoint: a .pth, .safetensors or .npz file or an orbax folder; or the name of a published one, "
-        "which is downloaded once: DEFAULT, IMAGENET1K_V2, ... or hf://timm/resnet50.tv_in1k."
+        "which is downloaded once: DEFAULT, IMAGENET1K_V2, ... or a tag of timm's, hf://timm/resnet50.a1_in1k."
     )
     return chosen(
         "--weights", several=several, required=required, type=_Local("hf"), metavar="FILE", help=text

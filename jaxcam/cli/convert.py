@@ -28,6 +28,6 @@ def convert(name: str, weights: Path, out: Path, overwrite: bool) -> None:
         from ._open_model import load_model
 
         check_new(out, overwrite)
-        model, path, _ = load_model(name, weights)
+        model, (path, _) = load_model(name, weights)
         converters.save(model, out, name=name, source=path, overwrite=overwrite)
     click.echo(f"{path} -> {out}")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from ._options import Keys
+from ._construct import construct
 from ._preprocess import Preprocess
 from ._recipes import recipe
 from ._registry import TABLE, find
@@ -30,8 +30,9 @@ def build(
     Under `nnx.eval_shape` nothing is computed, and the model's leaves are shapes.
 
     Args:
-        name: one of `names()`.
-        num_classes: length of the output, by default that of the published checkpoint (1000, CIFAR 10).
+        name: one of `names()`; or timm's name of a network of these families (`vit_small_patch14_dinov2`).
+        num_classes: length of the output, by default that of the published checkpoint (1000, CIFAR 10). Vision
+            transformers and ConvNeXts may have 0: then the output is the features.
         image_size: sides in pixels of the images a vision transformer (vit_...) has positions for; by default 224.
         rngs: seeds the parameters, by default `nnx.Rngs(0)`.
         dtype: of the computation and the logits, whatever the image's is: float32, bfloat16, float16.
@@ -42,37 +43,19 @@ def build(
         another rank or channel count or too small for its pools, and TypeError for integers.
 
     Raises:
-        ValueError: no such architecture, fewer than one class, an image size that does not fit the architecture, or a
+        ValueError: no such architecture, one of timm's that needs a feature which is not built here (the message names
+            it), fewer than one class, an image size that does not fit the architecture, or a
             dtype that is not floating point.
     """
-    architecture = find(name)
-    num_classes = architecture.num_classes if num_classes is None else num_classes
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-        raise ValueError(f"num_classes must be a whole number of at least 1, got {num_classes!r}")
-    options = dict(architecture.options)
-    if image_size is not None:
-        if (patch := options.get("patch")) is None:
-            raise ValueError(f"{name} takes images of any size: leave out image_size={image_size}")
-        if image_size < patch or image_size % patch:
-            raise ValueError(
-                f"{name} cuts images into patches of {patch}x{patch}, got image_size={image_size}"
-            )
-        options["image_size"] = image_size
-    for option, value in (("dtype", dtype), ("param_dtype", param_dtype)):
-        if value is None or not jnp.issubdtype(value, jnp.floating):
-            raise ValueError(
-                f"{option} must be a floating point type such as jnp.float32 or jnp.bfloat16, got {value!r}"
-            )
-    model = architecture.model(
+    return construct(
+        name,
+        find(name),
         num_classes=num_classes,
-        dtype=jnp.dtype(dtype),
-        param_dtype=jnp.dtype(param_dtype),
-        rngs=Keys((nnx.Rngs(0) if rngs is None else rngs).params()),
-        **options,
+        image_size=image_size,
+        rngs=rngs,
+        dtype=dtype,
+        param_dtype=param_dtype,
     )
-    # the layer that errors of a probe suggest
-    model.default_layer = architecture.layer  # pyright: ignore[reportAttributeAccessIssue]
-    return model
 
 
 def names() -> tuple[str, ...]:

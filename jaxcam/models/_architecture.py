@@ -18,11 +18,11 @@ class Architecture:
         options: what sets this member of the family apart.
         layer: the default layer for class activation maps.
         num_classes: outputs of the published checkpoint.
-        preprocess: resizing and normalisation of the published checkpoint.
+        preprocess: resizing and normalisation of the published checkpoint; None where each has its own (timm's).
     """
 
     model: Callable[..., nnx.Module]
     options: Mapping[str, Any] = field(default_factory=dict)
     layer: str
     num_classes: int = 1000
-    preprocess: Preprocess = IMAGENET
+    preprocess: Preprocess | None = IMAGENET

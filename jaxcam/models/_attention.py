@@ -1,5 +1,6 @@
 """What the transformers share: attention over tokens or windows, and the small layers around it."""
 
+from collections.abc import Callable
 from typing import Unpack
 
 import jax
@@ -70,16 +71,38 @@ def relative_bias(table, window: int):
     return jnp.moveaxis(table[relative_position_index(window)], -1, 0)
 
 
-class Mlp(Sequential):
-    """Linear `0`, GELU `1`, dropout `2`, linear `3`, dropout `4`: torchvision's numbers."""
+class Gate(nnx.Module):
+    """The activation of the first half of the channels, times the second half."""
 
-    def __init__(self, channels: int, hidden: int, **options: Unpack[Options]):
+    def __init__(self, activation: nnx.Module):
+        self.activation = activation
+
+    def __call__(self, x):
+        first, second = jnp.split(x, 2, axis=-1)
+        return self.activation(first) * second  # pyright: ignore[reportCallIssue]
+
+
+class Mlp(Sequential):
+    """Linear `0`, GELU `1`, dropout `2`, linear `3`, dropout `4`: torchvision's numbers.
+
+    `gated`: the activation of the first half of the hidden channels is the factor of the other half.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        *,
+        activation: Callable[[], nnx.Module] = Gelu,
+        gated: bool = False,
+        **options: Unpack[Options],
+    ):
         super().__init__(
             [
                 Linear(channels, hidden, **options),
-                Gelu(),
+                Gate(activation()) if gated else activation(),
                 dropout(0.0),
-                Linear(hidden, channels, **options),
+                Linear(hidden // 2 if gated else hidden, channels, **options),
                 dropout(0.0),
             ]
         )

@@ -1,7 +1,7 @@
 """The convolution of all models: torch's arguments, and the form that is fast where it runs."""
 
 from functools import partial
-from typing import Unpack
+from typing import Literal, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,9 @@ HE_NORMAL = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 class Conv(nnx.Conv):
     """A 2-D convolution with torch's arguments: `kernel` and `padding` are a number or (rows, columns).
+
+    With the padding "SAME" the output has ⌈size / stride⌉ positions, as in TensorFlow: where the border is odd, it is
+    one wider below and to the right.
 
     Three forms of one operation, the same number of FLOPs each:
     - a 1x1 kernel is a matrix product, which XLA's CPU backend runs faster than its convolution;
@@ -31,20 +34,24 @@ class Conv(nnx.Conv):
         kernel: int | tuple[int, int],
         *,
         stride: int = 1,
-        padding: int | tuple[int, int] = 0,
+        padding: int | tuple[int, int] | Literal["SAME"] = 0,
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
         **options: Unpack[Options],
     ):
         kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-        rows, columns = (padding, padding) if isinstance(padding, int) else padding
+        if padding == "SAME":
+            border = padding
+        else:
+            rows, columns = (padding, padding) if isinstance(padding, int) else padding
+            border = ((rows, rows), (columns, columns))
         super().__init__(
             inputs,
             outputs,
             kernel,
             strides=(stride, stride),
-            padding=((rows, rows), (columns, columns)),
+            padding=border,
             kernel_dilation=(dilation, dilation),
             feature_group_count=groups,
             use_bias=bias,
@@ -54,10 +61,11 @@ class Conv(nnx.Conv):
 
     def __call__(self, x, out_sharding=None):
         check_map(x, self.in_features)
-        output_size(x.shape[1:3], self.kernel_size, self.strides, self.padding, self.kernel_dilation)
+        padding = self._border(x.shape[1:3])
+        output_size(x.shape[1:3], self.kernel_size, self.strides, padding, self.kernel_dilation)
         bias = None if self.bias is None else self.bias[...]
         x, kernel, bias = self.promote_dtype((x, self.kernel[...], bias), dtype=self.dtype)
-        if self.kernel_size == (1, 1) and self.feature_group_count == 1 and self.padding == ((0, 0), (0, 0)):
+        if self.kernel_size == (1, 1) and self.feature_group_count == 1 and padding == ((0, 0), (0, 0)):
             y = self._pointwise(x, kernel)
         else:
             depthwise = self.feature_group_count == self.in_features == self.out_features
@@ -66,12 +74,23 @@ class Conv(nnx.Conv):
                 x,
                 kernel,
                 strides=self.strides,
-                padding=self.padding,
+                padding=padding,
                 dilation=self.kernel_dilation,
                 groups=self.feature_group_count,
                 precision=self.precision,
             )
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
+
+    def _border(self, size) -> tuple[tuple[int, int], ...]:
+        """Rows above and below, columns left and right, that are added to a map of this size."""
+        if self.padding != "SAME":
+            return self.padding  # pyright: ignore[reportReturnType]  (pairs: __init__ made them)
+        strides, dilation = self.strides, self.kernel_dilation
+        assert isinstance(strides, tuple)  # pairs: __init__ made them
+        assert isinstance(dilation, tuple)
+        covered = [(n - 1) * step + 1 for n, step in zip(self.kernel_size, dilation, strict=True)]
+        pads = lax.padtype_to_pads(size, covered, strides, "SAME")
+        return tuple((int(low), int(high)) for low, high in pads)
 
     def _pointwise(self, x, kernel):
         down, right = self.strides  # pyright: ignore[reportGeneralTypeIssues]  (a pair: __init__ made it)

@@ -156,6 +156,20 @@ class Gelu(nnx.Module):
         return jax.nn.gelu(x, approximate=False)
 
 
+class GeluTanh(nnx.Module):
+    """GELU in its approximate form, by tanh."""
+
+    def __call__(self, x):
+        return jax.nn.gelu(x, approximate=True)
+
+
+class QuickGelu(nnx.Module):
+    """`x * sigmoid(1.702 x)`: CLIP's GELU."""
+
+    def __call__(self, x):
+        return x * jax.nn.sigmoid(1.702 * x)
+
+
 class Hardsigmoid(Relu6):
     """`relu6(x + 3) / 6`."""
 
@@ -195,7 +209,10 @@ def stochastic_depth(rate: float) -> nnx.Dropout:
 
 
 class ConvNormActivation(Sequential):
-    """Convolution `0` (padded to keep the size at stride 1), batch norm `1`, and activation `2` if there is one."""
+    """Convolution `0` (padded to keep the size at stride 1), batch norm `1`, and activation `2` if there is one.
+
+    `same` pads by TensorFlow's rule, which at stride 2 is another.
+    """
 
     def __init__(
         self,
@@ -207,9 +224,10 @@ class ConvNormActivation(Sequential):
         norm: Callable[..., nnx.Module] = BatchNorm,
         groups: int = 1,
         stride: int = 1,
+        same: bool = False,
         **options: Unpack[Options],
     ):
-        padding = kernel // 2
+        padding = "SAME" if same else kernel // 2
         layers = [
             Conv(
                 inputs,

@@ -85,3 +85,17 @@ class AvgPool(nnx.Module):
             ((0, 0), border, border, (0, 0)),
         )
         return (total / self.window**2).astype(x.dtype)
+
+
+class HalvingMean(nnx.Module):
+    """The mean of each square of four positions; at an odd border, of the two or the one that are there."""
+
+    def __call__(self, x):
+        check_map(x)
+        height, width = x.shape[1:3]
+        wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+        border = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+        total = lax.reduce_window(wide, np.array(0, wide.dtype), lax.add, (1, 2, 2, 1), (1, 2, 2, 1), border)
+        rows, columns = (np.minimum(2, n - np.arange(0, n, 2)) for n in (height, width))
+        counts = np.asarray(rows[:, None] * columns[None], wide.dtype).reshape(1, len(rows), len(columns), 1)
+        return (total / counts).astype(x.dtype)

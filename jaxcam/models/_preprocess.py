@@ -1,6 +1,7 @@
 """The preprocessing of pictures for a checkpoint: upright RGB, resized by PIL, cropped or squeezed, normalised."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -36,6 +37,8 @@ class Preprocess:
         size: sides of the result, in pixels.
         mean, std: of the three channels, for values in [0, 1].
         interpolation: PIL's way of resizing.
+        keep_aspect: whether the picture keeps its proportions, and loses its ends in the crop; otherwise both sides are
+            resized to `resize`.
     """
 
     resize: int
@@ -43,6 +46,7 @@ class Preprocess:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     interpolation: Image.Resampling = BILINEAR
+    keep_aspect: bool = True
 
     def __call__(self, picture: Picture, *, crop: bool = True) -> np.ndarray:
         """The normalised picture, float32 (size, size, 3); `crop=False` squeezes the whole picture instead.
@@ -62,7 +66,10 @@ class Preprocess:
             return np.asarray(picture.resize((self.size, self.size), self.interpolation))
         width, height = picture.size
         short = min(width, height)
-        width, height = int(self.resize * width / short), int(self.resize * height / short)
+        if self.keep_aspect:
+            width, height = int(self.resize * width / short), int(self.resize * height / short)
+        else:
+            width = height = self.resize
         if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
             raise ValueError(
                 f"too long for its width: {picture.width}x{picture.height} would be resized to {width}x{height}"
@@ -71,6 +78,13 @@ class Preprocess:
         # Python rounds halves to even; torchvision's offsets rely on it.
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)
         return np.asarray(picture.crop((left, top, left + self.size, top + self.size)))
+
+    def described(self) -> dict[str, Any]:
+        """The attributes as JSON can hold them; `keep_aspect` only where it is false, as what was written before it."""
+        plain = asdict(self) | {"interpolation": self.interpolation.name.lower()}
+        if self.keep_aspect:
+            del plain["keep_aspect"]
+        return plain
 
 
 IMAGENET = Preprocess(resize=256, size=224)

@@ -218,12 +218,21 @@ def entry(name: str, weights: str) -> str:
         ValueError: no such architecture or entry, or one of no use for a classifier.
     """
     find(name)
-    entries = PUBLISHED[name].files
+    entries = files_of(name)
     if reason := LEFT_OUT.get((name, weights)):
         raise ValueError(f"{name} is not built from {weights}: {reason}. There are: {', '.join(entries)}")
+    if not entries:
+        raise ValueError(
+            f"{name} is a network of timm's: its checkpoints are on the Hub, hf://timm/{name}.TAG, got {weights!r}"
+        )
     if weights != "DEFAULT" and weights not in entries:
         raise ValueError(unknown(f"published weights of {name}", weights, ["DEFAULT", *entries]))
     return next(iter(entries)) if weights == "DEFAULT" else weights
+
+
+def files_of(name: str) -> Mapping[str, str]:
+    """The published entries of an architecture and their files; of timm's networks, which are on the Hub, none."""
+    return PUBLISHED[name].files if name in PUBLISHED else {}
 
 
 def folder_of(weights: str) -> str:

@@ -21,6 +21,11 @@ _OF_ONE = {
 def recipe(name: str, weights: str | None) -> Preprocess:
     """The preprocessing that `jaxcam.models.preprocess` returns."""
     own = find(name).preprocess
+    if own is None:
+        raise ValueError(
+            f"{name} is a network of timm's, and each of its checkpoints has a preprocessing of its own, in its "
+            "config.json: converters.preprocess(name, checkpoint)"
+        )
     if weights is None:
         return own
     chosen = entry(name, weights)

@@ -23,6 +23,7 @@ from . import (
     vit,
 )
 from ._architecture import Architecture
+from ._timm import table, timm_architecture
 
 FAMILIES = (
     alexnet,
@@ -51,7 +52,12 @@ TABLE: dict[str, Architecture] = {
 
 
 def find(name: str) -> Architecture:
-    """The architecture of that name, or a ValueError with the nearest one."""
+    """The architecture of that name: torchvision's, or timm's.
+
+    Raises ValueError for no name, with the nearest one, and for a network of timm's that is not built here.
+    """
     if name in TABLE:
         return TABLE[name]
+    if name in table():
+        return timm_architecture(name)
     raise ValueError(f"{unknown('model', name, TABLE)} (jaxcam.models.names() lists them)")

@@ -26,7 +26,10 @@ from .mobilenetv3 import inverted_bottleneck
 
 
 class Stage(NamedTuple):
-    """`stride` is the first block's; a `fused` block has one convolution for the first two, and no excitation."""
+    """`stride` is the first block's; a `fused` block has one convolution for the first two, and no excitation.
+
+    `squeeze`: whether the blocks that are not fused have one. A fused block without expansion is one convolution.
+    """
 
     expansion: int
     kernel: int
@@ -34,9 +37,10 @@ class Stage(NamedTuple):
     outputs: int
     blocks: int
     fused: bool = False
+    squeeze: bool = True
 
 
-Fused = partial(Stage, fused=True)
+Fused = partial(Stage, fused=True, squeeze=False)
 
 B0 = (
     Stage(1, 3, 1, 16, 1),
@@ -76,7 +80,7 @@ V2_L = (
 
 
 class MBConv(nnx.Module):
-    """MobileNetV3's block with SiLU, or its `fused` form; `rate` is of its stochastic depth."""
+    """MobileNetV3's block, or its `fused` form; `rate` is of its stochastic depth."""
 
     def __init__(
         self,
@@ -87,14 +91,25 @@ class MBConv(nnx.Module):
         kernel: int,
         stride: int,
         fused: bool,
+        squeeze: bool,
         rate: float,
         norm: Callable[..., nnx.Module],
+        activation: Callable[[], nnx.Module],
+        same: bool,
         **options: Unpack[Options],
     ):
-        excite = partial(SqueezeExcitation, squeezed=inputs // 4, activation=Silu)
-        build = _fused if fused else partial(inverted_bottleneck, activation=Silu, squeeze=excite)
+        excite = partial(SqueezeExcitation, squeezed=inputs // 4, activation=activation)
+        build = _fused if fused else partial(inverted_bottleneck, squeeze=excite if squeeze else None)
         self.block = build(
-            inputs, inputs * expansion, outputs, kernel=kernel, stride=stride, norm=norm, **options
+            inputs,
+            inputs * expansion,
+            outputs,
+            kernel=kernel,
+            stride=stride,
+            norm=norm,
+            activation=activation,
+            same=same,
+            **options,
         )
         self.stochastic_depth = stochastic_depth(rate)
         self.residual = stride == 1 and inputs == outputs
@@ -111,17 +126,23 @@ def _fused(
     kernel: int,
     stride: int,
     norm: Callable[..., nnx.Module],
+    activation: Callable[[], nnx.Module],
+    same: bool,
     **options: Unpack[Options],
 ) -> Sequential:
-    narrow = partial(ConvNormActivation, activation=None, norm=norm, **options)
-    wide = partial(ConvNormActivation, kernel=kernel, stride=stride, activation=Silu, norm=norm, **options)
+    shared = {"norm": norm, "same": same, **options}
+    narrow = partial(ConvNormActivation, activation=None, **shared)
+    wide = partial(ConvNormActivation, kernel=kernel, stride=stride, activation=activation, **shared)
     if width == inputs:
         return Sequential([wide(inputs, outputs)])
     return Sequential([wide(inputs, width), narrow(width, outputs, 1)])
 
 
 class EfficientNet(nnx.Module):
-    """`stem`, `last`: channels before the first stage and after the last; `rate`: of the dropout."""
+    """`stem`, `last`: channels before the first stage and after the last; `rate`: of the dropout.
+
+    `same`: convolutions are padded by TensorFlow's rule.
+    """
 
     def __init__(
         self,
@@ -131,10 +152,13 @@ class EfficientNet(nnx.Module):
         last: int,
         rate: float,
         norm: Callable[..., nnx.Module],
+        activation: Callable[[], nnx.Module] = Silu,
+        same: bool = False,
         num_classes: int,
         **options: Unpack[Options],
     ):
-        outer = partial(ConvNormActivation, activation=Silu, norm=norm, **options)
+        shared = {"norm": norm, "activation": activation, "same": same, **options}
+        outer = partial(ConvNormActivation, **shared)
         layers: list[nnx.Module] = [outer(3, stem, 3, stride=2)]
         inputs, count, total = stem, 0, sum(stage.blocks for stage in stages)
         for stage in stages:
@@ -147,9 +171,9 @@ class EfficientNet(nnx.Module):
                     kernel=stage.kernel,
                     stride=stage.stride if index == 0 else 1,
                     fused=stage.fused,
+                    squeeze=stage.squeeze,
                     rate=0.2 * count / total,
-                    norm=norm,
-                    **options,
+                    **shared,
                 )
                 blocks.append(block)
                 inputs, count = stage.outputs, count + 1

@@ -89,7 +89,10 @@ def _names(step: str, count: int) -> tuple[str, ...]:
 
 
 class InceptionV3(nnx.Module):
-    def __init__(self, *, num_classes: int, **options: Unpack[Options]):
+    """`transformed`: images come with ImageNet's mean and deviation, and are given those of the published weights."""
+
+    def __init__(self, *, transformed: bool = True, num_classes: int, **options: Unpack[Options]):
+        self.transformed = transformed
         self.Conv2d_1a_3x3 = BasicConv(3, 32, 3, stride=2, padded=False, **options)
         self.Conv2d_2a_3x3 = BasicConv(32, 32, 3, padded=False, **options)
         self.Conv2d_2b_3x3 = BasicConv(32, 64, 3, **options)
@@ -113,7 +116,8 @@ class InceptionV3(nnx.Module):
         self.fc = Linear(2048, num_classes, **options)
 
     def __call__(self, x):
-        x = self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(transform_input(x)))
+        x = transform_input(x) if self.transformed else x
+        x = self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x))
         x = self.maxpool1(self.Conv2d_2b_3x3(x))
         x = self.maxpool2(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)))
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x)))

@@ -67,12 +67,13 @@ def inverted_bottleneck(
     activation: Callable[[], nnx.Module],
     norm: Callable[..., nnx.Module],
     squeeze: Callable[..., nnx.Module] | None,
+    same: bool = False,
     **options: Unpack[Options],
 ) -> Sequential:
     """Widen by a 1x1 kernel (unless it is wide already), filter each channel by itself, `squeeze` and excite if
     asked, and narrow by a 1x1 kernel without activation. EfficientNet has it, too.
     """
-    shared = {"norm": norm, **options}
+    shared = {"norm": norm, "same": same, **options}
     layers: list[nnx.Module] = []
     if width != inputs:
         layers.append(ConvNormActivation(inputs, width, 1, activation=activation, **shared))

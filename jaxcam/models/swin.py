@@ -121,7 +121,8 @@ def four_in_one(x):
 
 
 class SwinTransformer(nnx.Module):
-    """`width`: channels of the first stage; `depths`, `heads`: of each stage; `window`: its side in patches.
+    """`width`: channels of the first stage; `depths`, `heads`: of each stage; `window`: its side in patches,
+    one for all stages or one for each.
 
     Images may have any size of 4x4 and more; the last rows and columns that fill no patch of 4x4 are dropped.
     """
@@ -132,7 +133,7 @@ class SwinTransformer(nnx.Module):
         width: int,
         depths: tuple[int, ...],
         heads: tuple[int, ...],
-        window: int,
+        window: int | tuple[int, ...],
         block: type[Block] = Block,
         merging: Callable[..., nnx.Module] = PatchMerging,
         num_classes: int,
@@ -142,10 +143,11 @@ class SwinTransformer(nnx.Module):
             Sequential([Conv(3, width, 4, stride=4, **options), Permute(), LayerNorm(width, **options)])
         ]
         channels = width
-        for stage, (depth, count) in enumerate(zip(depths, heads, strict=True)):
+        sides = (window,) * len(depths) if isinstance(window, int) else window
+        for stage, (depth, count, side) in enumerate(zip(depths, heads, sides, strict=True)):
             channels = width * 2**stage
             blocks = [
-                block(channels, count, window=window, shifted=index % 2 == 1, **options)
+                block(channels, count, window=side, shifted=index % 2 == 1, **options)
                 for index in range(depth)
             ]
             layers.append(Sequential(blocks))

@@ -46,11 +46,15 @@ class VGG(nnx.Module):
         return self.classifier(x.reshape(x.shape[0], -1))
 
 
-def _architecture(depths: tuple[int, ...], batch_norm: bool) -> Architecture:
-    # The last ReLU, before the last pool: 14x14 positions instead of 7x7, and no negative evidence.
+def default_layer(depths: tuple[int, ...], batch_norm: bool) -> str:
+    """The last ReLU, before the last pool: 14x14 positions instead of 7x7, and no negative evidence."""
     layers = sum(depths) * (3 if batch_norm else 2) + len(depths)
+    return f"features.{layers - 2}"
+
+
+def _architecture(depths: tuple[int, ...], batch_norm: bool) -> Architecture:
     options = {"depths": depths, "batch_norm": batch_norm}
-    return Architecture(model=VGG, options=options, layer=f"features.{layers - 2}")
+    return Architecture(model=VGG, options=options, layer=default_layer(depths, batch_norm))
 
 
 ARCHITECTURES = {

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -202,14 +203,48 @@ def test_the_hub(tmp_path, monkeypatch, slashes, tag, entry):
 
     def hf_hub_download(repository, file):
         asked.append((repository, file))
+        if file == "config.json":
+            raise hub.errors.EntryNotFoundError("a repository that is not timm's has none")
         (tmp_path / file).write_bytes(OLD)
         return str(tmp_path / file)
 
     monkeypatch.setattr(hub, "hf_hub_download", hf_hub_download)
     found = converters.fetch(NAME, f"hf:{slashes}timm/net.{tag}")
     assert found == (tmp_path / "model.safetensors", entry)
-    assert asked == [(f"timm/net.{tag}", "model.safetensors")]
+    assert asked == [(f"timm/net.{tag}", file) for file in ("model.safetensors", "config.json")]
     assert_holds(converters.load(NAME, Path("hf://timm/net.tv_in1k")), OLD)
+
+
+def test_a_tag_comes_with_its_configuration(tmp_path, monkeypatch):
+    """The network and the preprocessing are those of config.json, which no cached tag of timm's is taken without."""
+    hub = pytest.importorskip("huggingface_hub")
+    config = {
+        "architecture": "resnet50",
+        "pretrained_cfg": {"input_size": [3, 160, 160], "crop_pct": 0.8, "mean": [0.5] * 3, "std": [0.5] * 3},
+    }
+    files = {"model.safetensors": OLD, "config.json": json.dumps(config).encode()}
+
+    def hf_hub_download(repository, file):
+        if file not in files:
+            raise hub.errors.LocalEntryNotFoundError("not cached, and nobody answers")
+        (tmp_path / file).write_bytes(files[file])
+        return str(tmp_path / file)
+
+    monkeypatch.setattr(hub, "hf_hub_download", hf_hub_download)
+    half = (0.5, 0.5, 0.5)
+    own = models.Preprocess(resize=200, size=160, mean=half, std=half)
+    assert converters.preprocess("resnet50", "hf://timm/resnet50.a1_in1k") == own
+    assert converters.preprocess("resnet50", "hf://timm/resnet50.tv2_in1k") == models.preprocess(
+        "resnet50", weights="IMAGENET1K_V2"
+    )
+    with pytest.raises(ValueError, match=r"as resnet18: its config\.json says that it is of timm's resnet50"):
+        converters.load("resnet18", "hf://timm/resnet50.a1_in1k")
+    del files["config.json"]
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ConnectionError, match="nobody answers"):
+        converters.fetch("resnet50", "hf://timm/resnet50.a1_in1k")
+    found = converters.fetch("resnet50", "hf://timm/resnet50.tv_in1k")  # torchvision's: its recipe is known
+    assert found == (tmp_path / "model.safetensors", "IMAGENET1K_V1")
 
 
 def test_the_hub_out_of_reach(monkeypatch):

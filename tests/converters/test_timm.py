@@ -8,8 +8,9 @@ from flax import nnx
 
 import converters
 from converters._fit import fit, shapes
-from converters._timm import respell
+from converters._timm_names import respell
 from jaxcam import models
+from jaxcam.models._attention import relative_position_index
 
 REGNET = {
     "stem.conv.weight": "stem.0.weight",
@@ -105,9 +106,87 @@ def test_what_is_spelt_as_torchvision_does_stays():
     assert respell(arrays) == arrays
 
 
+SWIN = {
+    "patch_embed.proj.weight": "features.0.0.weight",
+    "patch_embed.norm.bias": "features.0.2.bias",
+    "layers.0.blocks.1.norm1.weight": "features.1.1.norm1.weight",
+    "layers.0.blocks.1.attn.qkv.weight": "features.1.1.attn.qkv.weight",
+    "layers.1.downsample.reduction.weight": "features.2.reduction.weight",
+    "layers.1.blocks.0.mlp.fc2.bias": "features.3.0.mlp.3.bias",
+    "norm.weight": "norm.weight",
+    "head.fc.weight": "head.weight",
+}
+# as timm's first Swins were saved: a stage ended in the merging of patches
+SWIN_BEFORE = {
+    "layers.0.downsample.reduction.weight": "features.2.reduction.weight",
+    "head.weight": "head.weight",
+}
+NEW = {"layers.1.downsample.reduction.weight", "head.fc.weight"}
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_names_of_a_swin(before):
+    """What follows from the window is made anew, whether it is there or not."""
+    names = {key: new for key, new in SWIN.items() if key not in NEW} | SWIN_BEFORE if before else SWIN
+    arrays = {key: np.full(3, number) for number, key in enumerate(names)}
+    table = np.zeros((25, 2))
+    given = arrays | {f"layers.0.blocks.{n}.attn.relative_position_bias_table": table for n in (0, 1)}
+    if before:
+        given["layers.0.blocks.1.attn.attn_mask"] = np.zeros((4, 9, 9))
+        given["layers.0.blocks.1.attn.relative_position_index"] = np.zeros((9, 9), np.int64)
+    respelt = respell(given)
+    assert all(respelt[new] is arrays[old] for old, new in names.items())
+    index = relative_position_index(3).reshape(-1)
+    rest = respelt.keys() - set(names.values())
+    assert rest == {
+        f"features.1.{n}.attn.relative_position_{kind}" for n in (0, 1) for kind in ("bias_table", "index")
+    }
+    np.testing.assert_array_equal(respelt["features.1.1.attn.relative_position_index"], index)
+
+
+@pytest.mark.parametrize("rows", [(), (24,), (10**8,), (0,)])
+def test_a_table_of_no_window_has_no_index(rows):
+    """It would be of a hundred million pairs, where the table itself may hold nothing."""
+    key = "layers.0.blocks.0.attn.relative_position_bias_table"
+    respelt = respell({key: np.zeros((*rows, 0) if rows else ())})
+    assert list(respelt) == ["features.1.0.attn.relative_position_bias_table"]
+
+
+def test_two_spellings_of_one_name():
+    arrays = {"blocks.0.attn.qkv.weight": 1, "blocks.0.ls1.gamma": 2, "blocks.0.gamma_1": 3}
+    with pytest.raises(ValueError, match="two spellings of one name"):
+        respell({key: np.full(3, value) for key, value in arrays.items()})
+
+
+def test_blocks_of_an_efficientnet():
+    """Its layers are numbered by what a block has: expansion, filter, excitation, projection."""
+    kinds = {
+        "0.0": {"conv_dw": "0.0", "bn1": "0.1", "se.conv_reduce": "1.fc1", "conv_pw": "2.0", "bn2": "2.1"},
+        "1.0": {
+            "conv_pw": "0.0",
+            "bn1": "0.1",
+            "conv_dw": "1.0",
+            "bn2": "1.1",
+            "conv_pwl": "2.0",
+            "bn3": "2.1",
+        },
+        "2.0": {"conv_exp": "0.0", "bn1": "0.1", "conv_pwl": "1.0", "bn2": "1.1"},
+        "3.1": {"conv": "0.0", "bn1": "0.1"},
+    }
+    names = {
+        f"blocks.{place}.{old}.weight": f"features.{int(place[0]) + 1}.{place[2:]}.block.{new}.weight"
+        for place, layers in kinds.items()
+        for old, new in layers.items()
+    }
+    names |= {"conv_stem.weight": "features.0.0.weight", "bn2.bias": "features.5.1.bias"}
+    names |= {"conv_head.weight": "features.5.0.weight", "classifier.bias": "classifier.1.bias"}
+    respelt = respell({key: np.full(3, 0) for key in names})
+    assert list(respelt) == list(names.values())
+
+
 def test_timms_other_networks_do_not_fit():
-    """timm's EfficientNets are its own: the strict error, not half a network."""
-    model = nnx.eval_shape(lambda: models.build("efficientnet_b0"))
+    """timm's MobileNets are its own: the strict error, not half a network."""
+    model = nnx.eval_shape(lambda: models.build("mobilenet_v2"))
     theirs = {"conv_stem.weight": np.zeros((32, 3, 3, 3), np.float32)}
     with pytest.raises(ValueError, match=r"1 unexpected: conv_stem\.weight"):
         converters.from_torch(model, theirs)

@@ -136,7 +136,8 @@ def _preprocess(about: dict[str, Any]) -> Preprocess:
         sides = {key: int(given[key]) for key in ("resize", "size")}
         if not all(1 <= each <= _LARGEST for each in sides.values()):
             raise ValueError(f"got {given}")
-    return Preprocess(mean=mean, std=std, interpolation=way, **sides)
+    kept = bool(given.get("keep_aspect", True))
+    return Preprocess(mean=mean, std=std, interpolation=way, keep_aspect=kept, **sides)
 
 
 def _three(values: Iterable[float]) -> tuple[float, float, float]:

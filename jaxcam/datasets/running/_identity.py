@@ -1,6 +1,5 @@
 """Settings of a run as its store records them, and which of them must be equal for a run to continue."""
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -50,10 +49,7 @@ def describe(
         "stored": plan.stored,
         "size": list(plan.size),
         "fit": "crop" if crop else "squeeze",
-        "preprocess": {
-            **dataclasses.asdict(preprocess),
-            "interpolation": preprocess.interpolation.name.lower(),
-        },
+        "preprocess": preprocess.described(),
         "maps_dtype": plan.maps_dtype,
         "logits": plan.logits,
         "metrics": list(plan.metrics),
