@@ -16,6 +16,7 @@ PROGRAMS = [
     pytest.param(program, id=f"{page.stem}-{number}")
     for page in PAGES
     for number, program in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+    if not re.search(r"^(import|from) (keras|equimo)", program, re.MULTILINE)  # tests/libraries runs those
 ]
 
 
@@ -32,7 +33,7 @@ def test_no_program_is_overlooked():
         *(f"README-{number}" for number in range(2)),
         "datasets-0",
         "export-0",
-        *(f"other-libraries-{number}" for number in range(4)),
+        *(f"other-libraries-{number}" for number in (0, 1, 3, 5, 6)),
         *(f"probes-{number}" for number in range(3)),
         *(f"targets-{number}" for number in range(4)),
         "transforms-0",
