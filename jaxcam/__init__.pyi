@@ -35,6 +35,10 @@ from .methods import hirescam as hirescam
 from .methods import layercam as layercam
 from .methods import scorecam as scorecam
 from .methods import xgradcam as xgradcam
+from .transforms import augmented as augmented
+from .transforms import integrated as integrated
+from .transforms import over_layers as over_layers
+from .transforms import smoothed as smoothed
 from .probes._blank import MapWarning as MapWarning
 from .probes._layers import INPUT as INPUT
 from .probes._paths import layers as layers

@@ -14,13 +14,13 @@ from jax.tree_util import Partial
 from jaxtyping import Array, PyTree
 
 from ._checks import Later, check_images, check_probe, shape_of_output, whole_numbers
-from ._errors import choose, unknown
+from ._errors import unknown
 from .devices._chunks import default_chunk, forward_bytes
-from .methods import METHODS
 from .methods._of_probe import Method
 from .probes._probe import Probe
 from .targets import _score
 from .targets._several import Ranked, Top
+from .transforms._expression import method_named
 
 Size = int | tuple[int, ...] | None
 BoundTargets = Array | Partial | Ranked | None  # as a program takes them
@@ -126,7 +126,7 @@ def method_of(method: Method | str) -> Callable:
     if not isinstance(method, str):
         several = ": call explain once for each" if isinstance(method, Sequence | set) else ""
         raise TypeError(f"a method is a function or a name, one in a call; got {method!r}{several}")
-    return choose("method", method, METHODS, show=99)
+    return method_named(method)
 
 
 def check_options(

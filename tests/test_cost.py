@@ -57,6 +57,14 @@ def test_four_layers_cost_what_the_first_does(model):
     assert 1.0 <= several / first <= 1.01
 
 
+def test_over_layers_is_one_pass(model):
+    probe = jaxcam.probe(model, ("layer1", "layer2", "layer3", "layer4"))
+    target = jax.ShapeDtypeStruct((), jnp.int32)
+    cost = flops(jaxcam.over_layers(jaxcam.layercam), probe, IMAGE, target)
+    first = flops(jaxcam.layercam, probe["layer1"], IMAGE, target)
+    assert 1.0 <= cost / first <= 1.01
+
+
 def test_conceptors_add_little(model):
     probe, target = jaxcam.probe(model, "layer4"), jax.ShapeDtypeStruct((), jnp.int32)
     base, over = (flops(method, probe, IMAGE, target) for method in (jaxcam.gradcam, jaxcam.conceptorcam))

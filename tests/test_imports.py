@@ -19,6 +19,7 @@ FLOORS = [
     {"jaxcam._checks", "jaxcam.devices", "jaxcam.files"},
     {"jaxcam._masks", "jaxcam._kmeans", "jaxcam.conceptor", "jaxcam._terminal", "converters"},
     {"jaxcam.methods"},
+    {"jaxcam.transforms"},
     {"jaxcam._request"},
     {"jaxcam._explain"},
     {"jaxcam.exporting", "jaxcam.metrics"},

@@ -200,7 +200,7 @@ def test_layer_without_one_spatial_activation(model, layer, message):
 
 @pytest.mark.usefixtures("unchecked")
 def test_wrong_arguments():
-    with pytest.raises(TypeError, match=r"a flax\.linen\.Module or a function; got dict"):
+    with pytest.raises(TypeError, match=r"a dict is not a model.*a flax\.nnx\.Module, .* a function"):
         jaxcam.probe({}, "layer4")
     with pytest.raises(
         TypeError, match="variables= is for a Linen module or a function, not for an NNX module"

@@ -101,8 +101,21 @@ def test_objects_of_torch():
         small()(Tensor())
     with pytest.raises(TypeError, match="got a torch tensor"):
         jaxcam.explain(small(), Tensor(), 0)
-    with pytest.raises(TypeError, match=r"Tensor is a torch module.*converters\.from_torch"):
+    with pytest.raises(
+        TypeError, match=r"Tensor is a torch module.*converters\.from_torch.*a probe takes a flax"
+    ):
         jaxcam.probe(Tensor(), "layer4")
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("library", ["tensorflow", "sklearn", "somebody"])
+def test_models_of_another_library(library):
+    """One error, whether the model can be called or not, that says what a probe takes and which page shows it."""
+    methods = {} if library == "somebody" else {"__call__": lambda self, images: images}
+    model = type("Forest", (), {**methods, "__module__": f"{library}.ensemble"})()
+    takes = r"flax\.nnx\.Module.*flax\.linen\.Module.*keras\.Model.*equinox\.Module.*jaxcam\.tap.*split="
+    with pytest.raises(TypeError, match=rf"a Forest of {library} is not .*{takes}.*docs/other-libraries\.md"):
+        jaxcam.probe(model, "layer4")
 
 
 def test_cam_of_an_output_that_is_no_vector_of_logits():

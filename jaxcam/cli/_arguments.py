@@ -12,6 +12,7 @@ import jax
 from .._errors import unknown
 from .._fuse import channel_sum, principal_component
 from ..methods import METHODS
+from ..transforms._expression import method_named
 
 FUSES = {each.__name__: each for each in (channel_sum, principal_component)}
 
@@ -47,8 +48,8 @@ def parse_options(methods: Mapping[str, Callable], texts: Iterable[str]) -> dict
 
 
 def method_options(method: str, texts: Iterable[str]) -> dict[str, Any]:
-    """Keyword options of one method, as `parse_options`."""
-    return parse_options({method: METHODS[method]}, texts)[method]
+    """Keyword options of one method, or of a transform of one, as `parse_options`; ValueError for no such method."""
+    return parse_options({method: method_named(method)}, texts)[method]
 
 
 def accepted(method: Callable) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .._errors import choose
-from ..methods import METHODS
+from ..transforms._expression import method_named
 from ._arguments import method_options
 from ._explainer import is_explainer
 from ._open_model import OpenedModel, Wanted
@@ -22,9 +21,7 @@ class Chosen(NamedTuple):
 def check_method(wanted: Wanted, method: str | None, option: Iterable[str]) -> None:
     """Raises ValueError for no such method or option. `method` is None where none was named."""
     if not is_explainer(wanted.model):
-        name = method or DEFAULT_METHOD
-        choose("method", name, METHODS, show=99)
-        method_options(name, option)
+        method_options(method or DEFAULT_METHOD, option)
 
 
 def chosen_method(opened: OpenedModel, method: str | None, option: Iterable[str]) -> Chosen:
@@ -34,7 +31,7 @@ def chosen_method(opened: OpenedModel, method: str | None, option: Iterable[str]
     """
     if opened.own is None:
         name = method or DEFAULT_METHOD
-        return Chosen(name, METHODS[name], method_options(name, option))
+        return Chosen(name, method_named(name), method_options(name, option))
     name = getattr(opened.own, "__name__", "")
     if method not in (None, name):
         raise ValueError(

@@ -183,7 +183,8 @@ method = together(
         default=DEFAULT_METHOD,
         show_default=True,
         metavar="M",
-        help="Name of the method; `jaxcam methods` lists them. An explainer has its own.",
+        help="Name of the method (`jaxcam methods` lists them), or a transform of one, such as "
+        "'smoothed(gradcam, samples=8)'. An explainer has its own.",
     ),
     option,
 )

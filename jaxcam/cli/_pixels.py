@@ -103,6 +103,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "mean": _is_colour,
     "std": lambda value: _is_colour(value) and min(value) > 0,
     "interpolation": lambda value: isinstance(value, Image.Resampling),
+    "keep_aspect": lambda value: isinstance(value, bool),
 }
 
 

@@ -1,1 +1,1 @@
-"""Probes, which look at a model and edit it: a layer of an NNX, Linen or Equinox module, or a tap in any function."""
+"""Probes, which look at a model and edit it: layers of an NNX, Linen, Keras or Equinox model, taps in any function."""

@@ -37,6 +37,22 @@ class Layer:
         return f"{self.kind} {self.label!r}" if self.kind else self.label
 
 
+def hash_of(*parts: object) -> int:
+    """A hash of what can be hashed, and of the type of what cannot: a configuration that can be changed, for example.
+
+    Parts that are equal have equal hashes.
+    """
+    return hash(tuple(part if _can_be_hashed(part) else type(part) for part in parts))
+
+
+def _can_be_hashed(part: object) -> bool:
+    try:
+        hash(part)
+    except TypeError:
+        return False
+    return True
+
+
 def input_layer() -> Layer:
     return Layer(INPUT, INPUT)
 

@@ -11,7 +11,7 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Array, PyTree
 
 from .._errors import never_called, unknown
-from ._layers import INPUT, Layer, input_layer, parsed
+from ._layers import INPUT, Layer, hash_of, input_layer, parsed
 from ._marks import mark, mark_layer
 from ._modes import in_training
 from ._walk import Inputs, Walk, walk
@@ -35,6 +35,9 @@ class Linen:
 
     def __repr__(self) -> str:
         return ", ".join(layer.label for layer in self.layers)
+
+    def __hash__(self) -> int:
+        return hash_of(self.module, self.layers, self.call, self.tokens, self.method)
 
     def program(self, parameters: PyTree, inputs: Inputs, images: Array) -> tuple[Any, dict]:
         positional, named = inputs

@@ -3,18 +3,45 @@
 import numpy as np
 from jaxtyping import Array
 
+_TAKES = (
+    "a probe takes a flax.nnx.Module, a flax.linen.Module with variables=, a keras.Model on the JAX backend, an "
+    "equinox.Module, a function with jaxcam.tap in it, or split=(features, head). The page docs/other-libraries.md "
+    "shows an example of each"
+)
+# Libraries whose models can be called, but not with JAX arrays.
+_OTHERS = ("torch", "tensorflow", "tf_keras", "sklearn", "paddle", "mindspore", "mlx", "onnxruntime")
+
 
 def is_torch(thing: object) -> bool:
     """Whether this is a tensor or a module of torch, which is never imported."""
-    return any(kind.__module__.split(".")[0] == "torch" for kind in type(thing).__mro__)
+    return _library(thing) == "torch"
+
+
+def _library(thing: object) -> str | None:
+    packages = [kind.__module__.split(".")[0] for kind in type(thing).__mro__]
+    if "keras" in packages:  # on another backend its models are that library's, too
+        return None
+    return next((each for each in packages if each in _OTHERS), None)
 
 
 def check_model(model: object) -> None:
+    if isinstance(model, type):
+        raise TypeError(f"the model must be an instance; got the class {model.__name__}: build it first")
     if is_torch(model):
         raise TypeError(
             f"{type(model).__name__} is a torch module, and a probe takes a JAX model: build the architecture with "
-            "jaxcam.models.build and load the weights with converters.from_torch(model, module.state_dict())"
+            "jaxcam.models.build and load the weights with converters.from_torch(model, module.state_dict()). "
+            f"Otherwise, {_TAKES}"
         )
+    if _library(model):
+        raise TypeError(not_a_model(model))
+
+
+def not_a_model(thing: object) -> str:
+    kind = type(thing)
+    library = kind.__module__.split(".")[0]
+    whose = "" if library == "builtins" else f" of {library}"
+    return f"a {kind.__name__}{whose} is not a model that can be probed: {_TAKES}"
 
 
 def check_layer(layer: object) -> None:

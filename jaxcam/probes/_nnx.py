@@ -11,7 +11,7 @@ from jax.extend.core import Jaxpr, jaxpr_as_fun
 from jaxtyping import Array, PyTree
 
 from .._errors import never_called
-from ._layers import Layer
+from ._layers import Layer, hash_of
 from ._marks import mark_layer
 from ._modes import in_training
 from ._paths import Path, at, parts_of
@@ -51,7 +51,7 @@ class Static:
         for name, (_, places) in objects:
             self.random |= {_name((name, *where), "call"): name for where in places}
         self._key = (graphdef, self.places, call, objects, method)
-        self._hash = hash(self._key)
+        self._hash = hash_of(*self._key)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (

@@ -12,11 +12,13 @@ from jaxtyping import Array, Float, PyTree
 from .._dtypes import widen
 from ..targets import _score
 from ._anatomy import Anatomy, Split
+from ._equinox import EquinoxFunction, equinox_parts, has_layers, is_equinox, unknown_layer
 from ._functions import as_pytree
+from ._keras import is_keras, keras_parts
 from ._layers import Layer, labels_of, no_such
 from ._linen import Linen, linen_layer
 from ._marks import varying
-from ._mistakes import channels_first, check_array, check_model, one_position, taken_for
+from ._mistakes import channels_first, check_array, check_model, not_a_model, one_position, taken_for
 from ._modes import check_call
 from ._nnx import Submodule, static_and_arrays
 from ._paths import resolve
@@ -235,12 +237,15 @@ def probe(
     Args:
         model: any `flax.nnx.Module` that takes a batch `(B, H, W, C)`. It is viewed in evaluation mode (running
             batch statistics, no dropout) and never changed; where its call says the mode, `call` says it. Or a
-            `flax.linen.Module`, with `variables`. Or a function of a batch in which `jaxcam.tap` marks the layer:
+            `flax.linen.Module`, with `variables`. Or a `keras.Model` on the JAX backend. Or an `equinox.Module` that
+            takes one image `(C, H, W)`: it is put into inference mode and mapped over the batch, with the channels
+            moved. Or a function of a batch in which `jaxcam.tap` marks the layer:
             `(images)`, or `(variables, images)` with `variables`.
         layer: dotted path of a submodule whose output has two spatial axes and channels last: `"layer4"`,
             `"layer3.5.conv2"`, `"features.12"`, `"layer4[-1]"` (the last of a list). Or one whose output is tokens
             `(1, tokens, K)`, square patches row by row: they become a map `(h, w, K)` of the image's proportions, also
-            for edits. Of a function, the name of the tap. Also:
+            for edits. Of a Keras model, the name of the layer, or the end of its path where layers share a name:
+            `"conv5_block3_out"`, `"block_2/conv"`. Of a function, the name of the tap. Also:
 
             - a tuple of such names: activations and gradients of all of them come from one forward and one backward
               pass, and `probe["layer3"]` is the probe of one.
@@ -249,8 +254,9 @@ def probe(
               slice of a stack that `nnx.scan`, `nn.scan` or `jax.lax.scan` runs.
             - `"block:0"`: a leaf of what the layer returns, where that is a tuple or a dictionary. By default the one
               leaf that is a map.
-        variables: of a Linen module, `{"params": ..., "batch_stats": ...}`; or the first argument of a function, any
-            pytree of arrays. They are arguments of what is compiled; what a function holds by itself is part of it.
+        variables: of a Linen module, `{"params": ..., "batch_stats": ...}`; of an Equinox module with batch norms, its
+            `eqx.nn.State`; or the first argument of a function, any pytree of arrays. They are arguments of what is
+            compiled; what a function holds by itself is part of it.
         call: options that the model is called with, such as `{"train": False}`: values that can be hashed, or NNX
             objects such as `nnx.Rngs(0)`.
         method: name of the method of the module that is run, such as `"encode_image"`.
@@ -264,8 +270,9 @@ def probe(
             or tokens, and `head: activation -> output`. A function that is a pytree (an `nnx.Module`, a
             `jax.tree_util.Partial`) keeps its arrays as arguments; a plain function is static.
         tokens: number of leading non-spatial tokens (class token, registers). They are not part of the map, and an
-            edit does not change them. By default the model's attribute `leading_tokens`, which `models.build` sets;
-            without it 0 or 1, whichever leaves a grid. Ignored for a layer that returns a map.
+            edit does not change them. By default the model's attribute `leading_tokens`, which `models.build` sets
+            (of an Equinox module also `num_prefix_tokens`); without it 0 or 1, whichever leaves a grid. Ignored for a
+            layer that returns a map.
 
     Raises:
         TypeError: neither or both ways of naming a layer; a model of another kind; a Linen module without variables,
@@ -298,8 +305,6 @@ def probe(
     # Check the model, the layers and the options of the call.
     if model is None or layer is None:
         raise TypeError("a probe takes a model and the path of a layer, or split=(features, head)")
-    if isinstance(model, type) and issubclass(model, nnx.Module | linen.Module):
-        raise TypeError(f"the model must be an instance; got the class {model.__name__}: build it first")
     check_model(model)
     if isinstance(model, nnx.Module) and isinstance(layer, nnx.Module):
         resolve(model, layer)  # says its path
@@ -310,6 +315,12 @@ def probe(
     _check_static(model, options)
     further = _further(inputs)
     # The probe of each kind of model.
+    if is_keras(model):
+        if variables is not None:
+            raise TypeError(
+                "variables= is for a Linen module or a function: a Keras model holds its variables"
+            )
+        return Probe(*keras_parts(model, labels, options, method, tokens), further, reader)
     if isinstance(model, nnx.Module):
         if variables is not None:
             raise TypeError("variables= is for a Linen module or a function, not for an NNX module")
@@ -324,14 +335,18 @@ def probe(
         check_call(model, dict(options), further, method)
         layers = tuple(linen_layer(label, alone=alone) for label in labels)
         return Probe(variables, Linen(model, layers, options, tokens, method), further, reader)
-    if not callable(model):
-        raise TypeError(
-            f"the model must be a flax.nnx.Module, a flax.linen.Module or a function; got {type(model).__name__}"
+    if is_equinox(model) and has_layers(model, labels):
+        return Probe(
+            *equinox_parts(model, labels, variables, options, further, method, tokens), further, reader
         )
+    if not callable(model):
+        raise TypeError(not_a_model(model))
     if method != "__call__":
         raise TypeError("method= is for a module; pass a function as it is")
     given = () if variables is None else (variables,)
     anatomy = Tapped(tuple(tap_layer(label) for label in labels), options, tokens)
+    if is_equinox(model):
+        anatomy = EquinoxFunction(anatomy.layers, options, tokens, unknown_layer(model, labels))
     return Probe((as_pytree(model), *given), anatomy, further, reader)
 
 

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tensorstore as ts
+from flax import nnx
 from nets import Small
 from PIL import Image
 from small_run import SIDE, pictures, run
@@ -18,7 +20,7 @@ from small_run import SIDE, pictures, run
 import jaxcam
 from jaxcam import datasets
 from jaxcam.datasets.running import _pulse
-from jaxcam.datasets.running._identity import describe_probe
+from jaxcam.datasets.running._identity import describe_probe, digest_of
 from jaxcam.datasets.running._log import Log
 from jaxcam.datasets.store._leftovers import sweep
 from jaxcam.models._preprocess import Preprocess
@@ -60,6 +62,25 @@ def test_tokens_options_and_functions_tell_probes_apart():
     told = [json.dumps(describe_probe(each)) for each in probes]
     assert len(set(told)) == len(told)
     assert not any("0x" in each for each in told)  # an address would differ in the next process
+
+
+def test_random_generators_of_a_model_have_a_digest():
+    """Of a dropout that is not active, and of one that the call gives: keys are not arrays of numbers."""
+
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.conv = nnx.Conv(3, 4, (3, 3), rngs=rngs)
+            self.drop = nnx.Dropout(0.5, rngs=rngs)
+
+        def __call__(self, x, rngs=None):
+            return jnp.mean(self.drop(self.conv(x), rngs=rngs), axis=(1, 2))
+
+    model = Net(nnx.Rngs(0))
+    plain = jaxcam.probe(model, "conv")
+    given = [jaxcam.probe(model, "conv", call={"rngs": nnx.Rngs(seed)}) for seed in (1, 2, 2)]
+    one, two, same = [digest_of(each) for each in given]
+    assert len({digest_of(plain), one, two}) == 3
+    assert two == same
 
 
 def test_swapped_files_are_seen(tmp_path):

@@ -92,14 +92,27 @@ def digest_of(probe: Probe) -> str:
     leaves = jax.tree_util.tree_leaves_with_path(probe.parameters)
     for path, leaf in leaves + jax.tree_util.tree_leaves_with_path((probe.inputs, probe.read)):
         if isinstance(leaf, jax.Array | np.ndarray):
-            array = np.asarray(leaf)
+            array = np.asarray(_words(leaf))
             digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
+def _words(array: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    """The integers of keys of random generators; other arrays as they are."""
+    return jax.random.key_data(array) if jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key) else array
+
+
 # What a store calls the ways to look into a model, by their classes: names that stay when classes are renamed.
-_KINDS = {"Submodule": "nnx", "Linen": "linen", "Tapped": "function", "Split": "split"}
+_KINDS = {
+    "Submodule": "nnx",
+    "Linen": "linen",
+    "Keras": "keras",
+    "Equinox": "equinox",
+    "Tapped": "function",
+    "EquinoxFunction": "function",
+    "Split": "split",
+}
 
 
 def describe_probe(probe: Probe) -> dict[str, Any]:
@@ -124,9 +137,7 @@ def plain(value: object) -> Any:
         return value
     if callable(value):
         return getattr(value, "__name__", repr(value))
-    if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
-        value = jax.random.key_data(value)
     if isinstance(value, jax.Array | np.ndarray):
-        array = np.asarray(value)
+        array = np.asarray(_words(value))
         return array.tolist() if array.size <= 64 else hashlib.sha256(array.tobytes()).hexdigest()
     return str(value) if isinstance(value, Path) else repr(value)

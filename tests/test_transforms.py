@@ -1,0 +1,251 @@
+"""Transforms: each against a loop in Python, and what a method must do, a transformed one does."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from nets import Small, images
+
+import jaxcam
+from jaxcam.probes._looked import Looked, of_layer
+from jaxcam.transforms._expression import method_named
+
+IMAGE = images(1)[0]
+BATCH = images(3)
+LAYERS = ("stem", "blocks.0")
+
+
+@pytest.fixture(scope="module")
+def probe():
+    return jaxcam.probe(Small(), "blocks.0")
+
+
+@pytest.fixture(scope="module")
+def several():
+    return jaxcam.probe(Small(), LAYERS)
+
+
+TRANSFORMED = {
+    "smoothed": jaxcam.smoothed(jaxcam.gradcampp, samples=3),
+    "augmented": jaxcam.augmented(jaxcam.gradcam),
+    "integrated": jaxcam.integrated(jaxcam.hirescam, steps=4),
+    "nested": jaxcam.smoothed(jaxcam.augmented(jaxcam.layercam, flip=False), samples=2),
+    "with masks": jaxcam.smoothed(jaxcam.scorecam, samples=2),
+}
+
+
+@pytest.mark.parametrize("statistic", ["mean", "square", "variance"])
+def test_smoothed_is_a_loop(probe, statistic):
+    key = jax.random.key(7)
+    method = jaxcam.smoothed(jaxcam.hirescam, samples=4, sigma=0.2, key=key, statistic=statistic)
+    spread = 0.2 * float(IMAGE.max() - IMAGE.min())
+    maps = np.stack(
+        [
+            jaxcam.hirescam(probe, IMAGE + spread * jax.random.normal(each, IMAGE.shape), 2)
+            for each in jax.random.split(key, 4)
+        ]
+    )
+    expected = {"mean": maps.mean(0), "square": (maps**2).mean(0), "variance": maps.var(0)}[statistic]
+    np.testing.assert_allclose(method(probe, IMAGE, 2), expected, rtol=1e-4, atol=1e-7)
+    again = jaxcam.smoothed(jaxcam.hirescam, samples=4, sigma=0.2, key=key, statistic=statistic, chunk=3)
+    np.testing.assert_allclose(again(probe, IMAGE, 2), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_noise_does_not_change_the_class(probe):
+    likely = int(jnp.argmax(probe(IMAGE)[0]))
+    method = jaxcam.smoothed(jaxcam.gradcam, samples=3, sigma=3.0)
+    np.testing.assert_array_equal(method(probe, IMAGE), method(probe, IMAGE, likely))
+
+
+def test_no_noise_is_the_method(probe):
+    method = jaxcam.smoothed(jaxcam.gradcam, samples=2, sigma=0.0)
+    np.testing.assert_allclose(method(probe, IMAGE, 1), jaxcam.gradcam(probe, IMAGE, 1), rtol=1e-4, atol=1e-7)
+
+
+def test_augmented_is_a_loop(probe):
+    maps = []
+    for flip in (False, True):
+        for scale in (0.9, 1.0, 1.1):
+            view = scale * (IMAGE[:, ::-1] if flip else IMAGE)
+            shown = np.asarray(jaxcam.display(jaxcam.gradcam(probe, view, 2)))
+            maps.append(shown[:, ::-1] if flip else shown)
+    for chunk in (1, 4):
+        found = jaxcam.augmented(jaxcam.gradcam, chunk=chunk)(probe, IMAGE, 2)
+        np.testing.assert_allclose(found, np.mean(maps, axis=0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("combine", "by"), [("mean", np.mean), ("max", np.max), ("product", np.prod)])
+def test_over_layers_is_a_loop(several, combine, by):
+    maps = [
+        np.asarray(jaxcam.display(jaxcam.layercam(several[layer], IMAGE, 2), size=IMAGE.shape[:2]))
+        for layer in LAYERS
+    ]
+    method = jaxcam.over_layers(jaxcam.layercam, combine)
+    np.testing.assert_allclose(method(several, IMAGE, 2), by(maps, axis=0), rtol=1e-4, atol=1e-6)
+    alone = method(several["stem"], IMAGE, 2)
+    np.testing.assert_allclose(alone, maps[0], rtol=1e-5, atol=1e-6)
+
+
+def test_integrated_gradients_add_up(x64):
+    model = Small(dtype=jnp.float64)
+    probe = jaxcam.probe(model, jaxcam.INPUT)
+    image = jnp.asarray(IMAGE, jnp.float64)
+    for baseline in (0.0, 0.3, 0.1 * jnp.ones_like(image)):
+        for rule, tolerance in (("gauss-legendre", 2e-3), ("midpoint", 2e-3), ("trapezoid", 5e-3)):
+            method = jaxcam.integrated(jaxcam.hirescam, steps=200, baseline=baseline, rule=rule, chunk=50)
+            gained = probe(image)[0][3] - probe(jnp.broadcast_to(baseline, image.shape))[0][3]
+            np.testing.assert_allclose(jnp.sum(method(probe, image, 3)), gained, rtol=tolerance)
+
+
+@pytest.mark.parametrize("rule", ["gauss-legendre", "trapezoid", "midpoint"])
+def test_integrated_at_a_layer_is_a_loop(probe, rule):
+    steps = 3
+    points, weights = {
+        "gauss-legendre": ([0.1127016654, 0.5, 0.8872983346], [5 / 18, 8 / 18, 5 / 18]),
+        "trapezoid": ([0.0, 0.5, 1.0], [0.25, 0.5, 0.25]),
+        "midpoint": ([1 / 6, 0.5, 5 / 6], [1 / 3] * 3),
+    }[rule]
+    gradient = sum(
+        weight * np.asarray(probe.look(np.float32(point) * IMAGE, 2).gradient)
+        for point, weight in zip(points, weights, strict=True)
+    )
+    change = probe(IMAGE)[1] - probe(jnp.zeros_like(IMAGE))[1]
+    for chunk in (1, 2):
+        method = jaxcam.integrated(jaxcam.hirescam, steps=steps, rule=rule, chunk=chunk)
+        np.testing.assert_allclose(
+            method(probe, IMAGE, 2), np.sum(gradient * change, axis=-1), rtol=1e-4, atol=1e-7
+        )
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_a_transformed_method_is_a_method(name, probe):
+    method = TRANSFORMED[name]
+    raw = jaxcam.explain(probe, BATCH, [1, 2, 3], method=method, raw=True)
+    for number in (0, 2):
+        alone = method(probe, BATCH[number], number + 1)
+        np.testing.assert_allclose(raw[number], alone, rtol=2e-4, atol=1e-6)
+    assert np.isfinite(raw).all()
+    narrow = jaxcam.probe(Small(dtype=jnp.bfloat16), "blocks.0")
+    shape = jax.eval_shape(lambda p, x: method(p, x, 1), narrow, IMAGE.astype(jnp.bfloat16))
+    assert shape.dtype == jnp.float32
+    slope = jax.eval_shape(jax.grad(lambda x: jnp.sum(method(probe, x, 1))), IMAGE)
+    assert slope.shape == IMAGE.shape
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_lowers_for_tpu(name, probe):
+    function = jax.jit(lambda probe, x, c: TRANSFORMED[name](probe, x, c))
+    target = jax.ShapeDtypeStruct((), jnp.int32)
+    jax.export.export(function, platforms=["tpu"])(
+        probe, jax.ShapeDtypeStruct(IMAGE.shape, jnp.float32), target
+    )
+
+
+def test_equal_transforms_share_a_program(probe):
+    def calm(seed):
+        return jaxcam.smoothed(jaxcam.gradcam, samples=2, key=jax.random.key(seed))
+
+    assert calm(3) == calm(3)
+    assert hash(calm(3)) == hash(calm(3))
+    assert calm(3) != calm(4)
+    assert jaxcam.integrated(jaxcam.hirescam) != jaxcam.integrated(jaxcam.gradcam)
+    ones = [jaxcam.integrated(jaxcam.hirescam, baseline=np.ones(3, np.float32) * n) for n in (1, 1, 2)]
+    assert ones[0] == ones[1] != ones[2]
+
+
+def test_names_say_what_is_computed():
+    assert jaxcam.smoothed(jaxcam.gradcampp).__name__ == "smoothed(gradcampp)"
+    nested = jaxcam.over_layers(jaxcam.smoothed(jaxcam.layercam, samples=8), "max")
+    assert str(nested) == "over_layers(smoothed(layercam, samples=8), combine='max')"
+    assert repr(jaxcam.augmented(jaxcam.gradcam, scales=(1,))) == "augmented(gradcam, scales=(1.0,))"
+
+
+def test_transforms_as_text(probe, several):
+    text = "over_layers(smoothed(layercam, samples=2, sigma=0.1), product)"
+    method = jaxcam.over_layers(jaxcam.smoothed(jaxcam.layercam, samples=2, sigma=0.1), "product")
+    assert method_named(text) == method
+    assert method_named(str(method)) == method
+    assert method_named("gradcam") is jaxcam.gradcam
+    assert method_named("augmented(gradcam, scales=(0.5, 2), flip=False)").settings[1] == ("flip", False)
+    maps = jaxcam.explain(several, BATCH, 1, method=text)
+    assert maps.shape == (3, 12, 14)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("smoothed(gradcm)", "no method 'gradcm'; did you mean 'gradcam'"),
+        ("smooth(gradcam)", "no transform 'smooth'; did you mean 'smoothed'"),
+        ("smoothed()", r"smoothed takes a method, such as smoothed\(gradcam\)"),
+        ("smoothed(gradcam", "is not a method; write it as in Python"),
+        ("smoothed(gradcam, size=3)", "unexpected keyword argument 'size'"),
+        ("smoothed(gradcam, samples=f())", "'f\\(\\)' is not a setting"),
+        ("smoothed(gradcam, samples=-1)", "samples must be a whole number of at least 1; got -1"),
+        ("smoothed(1 + 2)", "is not a method or a transform of one"),
+    ],
+)
+def test_mistakes_in_the_text(text, message):
+    with pytest.raises(ValueError, match=message):
+        method_named(text)
+
+
+def test_options_are_those_of_the_method(probe):
+    method = jaxcam.smoothed(jaxcam.scorecam, samples=2)
+    maps = jaxcam.explain(probe, BATCH, 1, method=method, top=3, raw=True)
+    expected = jaxcam.smoothed(lambda p, x, t: jaxcam.scorecam(p, x, t, top=3), samples=2)
+    np.testing.assert_allclose(maps[1], expected(probe, BATCH[1], 1), rtol=1e-4, atol=1e-6)
+    with pytest.raises(TypeError, match="no option 'samples'"):
+        jaxcam.explain(probe, BATCH, 1, method=method, samples=3)
+
+
+def test_a_look_that_is_known():
+    probe = jaxcam.probe(Small(), LAYERS)
+    look = probe.look(IMAGE, 2)
+    seen = Looked(probe["stem"], IMAGE, 2, of_layer(look, "stem"))
+    assert seen.look(IMAGE, 2) is seen.given
+    assert not np.allclose(seen.look(2 * IMAGE, 2).activation, seen.given.activation)
+    same = jax.tree.unflatten(jax.tree.structure(seen), jax.tree.leaves(seen))
+    np.testing.assert_array_equal(same.given.gradient, seen.given.gradient)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: jaxcam.smoothed("gradcam"),
+            "smoothed takes a method, such as jaxcam.gradcam; got 'gradcam'",
+        ),
+        (
+            lambda: jaxcam.smoothed(jaxcam.gradcam, samples=0),
+            "samples must be a whole number of at least 1; got 0",
+        ),
+        (lambda: jaxcam.smoothed(jaxcam.gradcam, sigma=-1.0), r"sigma must be .* at least 0; got -1\.0"),
+        (
+            lambda: jaxcam.smoothed(jaxcam.gradcam, statistic="median"),
+            "no statistic 'median'; did you mean 'mean'",
+        ),
+        (lambda: jaxcam.augmented(jaxcam.gradcam, scales=()), "scales must be finite numbers, at least one"),
+        (lambda: jaxcam.over_layers(jaxcam.gradcam, "sum"), "no combine 'sum'"),
+        (lambda: jaxcam.integrated(jaxcam.hirescam, rule="simpson"), "no rule 'simpson'"),
+        (
+            lambda: jaxcam.integrated(jaxcam.hirescam, rule="trapezoid", steps=1),
+            "needs at least 2 steps; got 1",
+        ),
+        (lambda: jaxcam.integrated(jaxcam.hirescam, baseline="grey"), "no baseline 'grey'"),
+    ],
+)
+def test_mistakes(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_integrated_of_a_method_without_gradient(probe):
+    with pytest.raises(ValueError, match="such as hirescam; eigencam does not ask for a gradient"):
+        jaxcam.integrated(jaxcam.eigencam, steps=2)(probe, IMAGE, 1)
+    with pytest.raises(
+        ValueError, match=r"baseline must be a number or an array \(12, 14, 3\); got shape \(3, 3\)"
+    ):
+        jaxcam.integrated(jaxcam.hirescam, steps=2, baseline=np.zeros((3, 3)))(probe, IMAGE, 1)
