@@ -26,7 +26,8 @@ Later = list[Callable[[], None]]
 
 
 def check_images(images: ArrayLike, later: Later | None = None) -> Array:
-    """Images `(B, H, W, C)` of floating point, finite, as an array of the device.
+    """Images `(B, *space, C)` of floating point, finite, as an array of the device: signals `(B, L, C)`, pictures
+    `(B, H, W, C)` or volumes `(B, D, H, W, C)`.
 
     Args:
         images: as a caller gives them.
@@ -36,9 +37,12 @@ def check_images(images: ArrayLike, later: Later | None = None) -> Array:
     check_array(images)
     if not isinstance(images, jax.Array | np.ndarray):
         images = np.asarray(images)
-    if images.ndim != 4:
-        hint = ". Add a batch axis: images[None]" if images.ndim == 3 else ""
-        raise ValueError(f"images must be a batch (B, H, W, C); got shape {tuple(images.shape)}{hint}")
+    if images.ndim not in (3, 4, 5):
+        hint = ". Add a batch axis: images[None]" if images.ndim == 2 else ""
+        raise ValueError(
+            "images must be a batch (B, H, W, C), or (B, L, C) of signals, or (B, D, H, W, C) of volumes; got shape "
+            f"{tuple(images.shape)}{hint}"
+        )
     if images.shape[0] == 0:
         raise ValueError("there is no image to explain: the batch is empty")
     if not jnp.issubdtype(images.dtype, jnp.floating):
@@ -48,10 +52,9 @@ def check_images(images: ArrayLike, later: Later | None = None) -> Array:
         )
     if isinstance(images, jax.core.Tracer):
         return images  # its values are not known yet
-    inner = (1, 2, 3)
-    finite = (
-        _finite(images) if isinstance(images, jax.Array) else np.asarray(np.isfinite(images).all(axis=inner))
-    )
+    inner = tuple(range(1, images.ndim))
+    on_device = isinstance(images, jax.Array)
+    finite = _finite(images) if on_device else np.asarray(np.isfinite(images).all(axis=inner))
     if later is None or not isinstance(finite, jax.Array):
         _refuse(finite)
     else:
@@ -61,7 +64,7 @@ def check_images(images: ArrayLike, later: Later | None = None) -> Array:
 
 @jax.jit
 def _finite(images: Array) -> Array:
-    return jnp.isfinite(images).all(axis=(1, 2, 3))
+    return jnp.isfinite(images).all(axis=tuple(range(1, images.ndim)))
 
 
 def _refuse(finite: Array | np.ndarray) -> None:
@@ -77,7 +80,20 @@ def shape_of_output(probe: Probe, images: Array | jax.ShapeDtypeStruct) -> PyTre
     try:
         return _forward.eval_shape(probe, jax.ShapeDtypeStruct(images.shape[1:], images.dtype))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"cannot look at images of shape {images.shape[1:]}: {error}") from error
+        shape = tuple(images.shape)
+        raise ValueError(f"cannot look at images of shape {shape[1:]}{_taken_for(shape)}: {error}") from error
+
+
+def _taken_for(shape: tuple[int, ...]) -> str:
+    """What a batch of this shape was taken for, where it may have been meant otherwise."""
+    if len(shape) == 3:
+        return (
+            f" (images of shape {shape} are a batch of {shape[0]} signals (L, C); if they are one picture (H, W, C), "
+            "add a batch axis: images[None]; if they are grey pictures (B, H, W), the channel: images[..., None])"
+        )
+    if len(shape) == 5:
+        return f" (images of shape {shape} are a batch of {shape[0]} volumes (D, H, W, C))"
+    return ""
 
 
 @jax.jit

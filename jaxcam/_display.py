@@ -7,33 +7,47 @@ from jaxtyping import Array, Float
 
 from ._errors import unknown
 
-Maps = Float[Array | np.ndarray, "*n h w"]
+Maps = Float[Array | np.ndarray, "..."]
 
 
-def display(raw: Maps, *, size: tuple[int, int] | None = None) -> Float[Array, "*n H W"]:
+def display(
+    raw: Maps, *, size: tuple[int, ...] | None = None, rank: int | None = None
+) -> Float[Array, "..."]:
     """The displayed map: `normalise(resize(relu(raw), size))`, in [0, 1].
 
     A map that holds a NaN or an infinity is NaN everywhere, so that it never looks like an explanation.
 
     Args:
-        raw: raw maps `(..., h, w)`.
-        size: `(H, W)` of the result, in pixels; the maps' own size by default.
+        raw: raw maps `(..., *space)`.
+        size: of the result: `(H, W)` in pixels, `(L,)` for signals, `(D, H, W)` for volumes; the maps' own size by
+            default.
+        rank: the number of a map's spatial axes, which are the last ones: as many as `size` has entries, or 2. It is
+            never read from `raw`, in which a batch of maps looks like a volume.
+
+    Raises:
+        ValueError: maps of fewer axes than `rank`, or a size of another rank.
 
     Source: equal to pytorch-grad-cam's, which normalises before and after it resizes [third party].
     """
     shown = jnp.where(raw == -jnp.inf, jnp.nan, jax.nn.relu(raw))
-    return normalise(shown if size is None else resize(shown, size))
+    if size is not None and rank not in (None, len(size)):
+        raise ValueError(f"maps of rank {rank} have a size of {rank} entries; got {size}")
+    if size is None:
+        return normalise(shown, rank=2 if rank is None else rank)
+    return normalise(resize(shown, size), rank=len(size))
 
 
-def normalise(maps: Maps) -> Float[Array, "*n h w"]:
+def normalise(maps: Maps, *, rank: int = 2) -> Float[Array, "..."]:
     """`N(m) = (m - min m) / (max m - min m)` of each map; zeros where a map is constant.
 
-    Maps `(..., h, w)` -> `(..., h, w)`, in [0, 1].
+    Maps `(..., *space)` -> `(..., *space)`, in [0, 1]; space is the last `rank` axes: 1 for signals, 2 for pictures, 3
+    for volumes.
     A map counts as constant where its range is within rounding (8 units in the last place) of its largest value. One
     that holds a NaN or an infinity is NaN everywhere.
     """
-    low = jnp.min(maps, axis=(-2, -1), keepdims=True)
-    high = jnp.max(maps, axis=(-2, -1), keepdims=True)
+    space = _space(maps, rank)
+    low = jnp.min(maps, axis=space, keepdims=True)
+    high = jnp.max(maps, axis=space, keepdims=True)
     noise = 8 * jnp.finfo(maps.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
     finite = jnp.isfinite(low) & jnp.isfinite(high)
     varies = (high - low > jnp.maximum(noise, jnp.finfo(maps.dtype).tiny)) & jnp.isfinite(high - low)
@@ -41,9 +55,24 @@ def normalise(maps: Maps) -> Float[Array, "*n h w"]:
     return jnp.where(finite, jnp.where(varies, scaled, 0), jnp.nan)
 
 
-def resize(maps: Maps, size: tuple[int, int]) -> Float[Array, "*n H W"]:
-    """Bilinear resize with half-pixel centres and no antialiasing, as torch's `interpolate` and OpenCV do."""
-    return jax.image.resize(maps, (*maps.shape[:-2], *size), method="bilinear", antialias=False)
+def resize(maps: Maps, size: tuple[int, ...]) -> Float[Array, "..."]:
+    """Linear resize along each spatial axis with half-pixel centres and no antialiasing, as torch's `interpolate` and
+    OpenCV do (bilinear for pictures).
+
+    Maps `(..., *space)` -> `(..., *size)`; space is as many of the last axes as `size` has entries.
+    """
+    others = maps.shape[: _space(maps, len(size))[0]]
+    return jax.image.resize(maps, (*others, *size), method="linear", antialias=False)
+
+
+def _space(maps: Maps, rank: int) -> tuple[int, ...]:
+    """The last `rank` axes, counted from the end."""
+    if not 1 <= rank <= maps.ndim:
+        raise ValueError(
+            f"a map of rank {rank} has {rank} spatial axes; got shape {tuple(maps.shape)}. Signals have rank 1 (a size "
+            "of one entry), pictures 2, volumes 3"
+        )
+    return tuple(range(-rank, 0))
 
 
 def overlay(picture, shown, *, alpha: float | int = 0.5, colormap: str = "turbo") -> np.ndarray:

@@ -39,7 +39,7 @@ def explain(
     *,
     method: Method | str = gradcam,
     raw: bool = False,
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, ...] | None = None,
     chunk: int | None = None,
     with_output: Literal[False] = False,
     **options: object,
@@ -52,7 +52,7 @@ def explain(
     *,
     method: Method | str = gradcam,
     raw: bool = False,
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, ...] | None = None,
     chunk: int | None = None,
     with_output: Literal[True],
     **options: object,
@@ -64,7 +64,7 @@ def explain(
     *,
     method: Method | str = gradcam,
     raw: bool = False,
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, ...] | None = None,
     chunk: int | None = None,
     with_output: bool = False,
     **options: object,
@@ -73,7 +73,8 @@ def explain(
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        images: `(B, H, W, C)` of floating point, preprocessed for the model. An array that is sharded over
+        images: `(B, H, W, C)` of floating point, preprocessed for the model; signals `(B, L, C)` and volumes
+            `(B, D, H, W, C)` likewise. An array that is sharded over
             devices along B is explained where it lies: each device computes its own images with the whole model,
             and nothing crosses between them but the parameters that are themselves sharded over the same axes of
             the mesh. (Inside a `jax.jit` of yours that is known for axes of type Explicit; for others, and for
@@ -86,7 +87,8 @@ def explain(
         method: a function of `jaxcam.METHODS`, its name, or any function of the same signature.
         raw: return the raw signed maps at the layer's size, which can be compared between images, instead of maps
             for display.
-        size: `(H, W)` of the displayed maps, in pixels; the images' own size by default.
+        size: `(H, W)` of the displayed maps, in pixels, `(L,)` of signals, `(D, H, W)` of volumes, or one number for
+            every side; the images' own size by default.
         chunk: how much is computed at once: masks of each image, for a method that has a `chunk` option; images,
             for the others. By default all images are taken together, and masks by the device: on a CPU 16 of 224 x
             224 pixels in all; on an accelerator up to 512, as many as a quarter of its memory holds for this model;
@@ -97,8 +99,9 @@ def explain(
 
     Returns:
         Maps `(B, H, W)`, or `(B, T, H, W)`, in [0, 1] (`raw`: signed, `(B, h, w)`, `(B, T, h, w)`), at least
-        float32. A displayed map that is made of a NaN or an infinity is NaN everywhere; a raw map is NaN or infinite
-        at those places at least. With `with_output`, a pair of the maps and the outputs, each with a leading axis B.
+        float32; those of signals have one spatial axis, those of volumes three. A displayed map that is made of a NaN
+        or an infinity is NaN everywhere; a raw map is NaN or infinite at those places at least. With `with_output`, a
+        pair of the maps and the outputs, each with a leading axis B.
 
     Raises:
         ValueError: images, targets or sizes of the wrong shape, a class out of range, images that are not finite,
@@ -175,7 +178,7 @@ def _explain(probe, images, targets, arrays, *, static, first, split):
 def maps_of(
     static: Static, probe: Probe, images: Array, targets: BoundTargets, arrays: Mapping[str, Array]
 ) -> tuple[Array, PyTree]:
-    """Maps `(B, H, W)` or `(B, T, H, W)` and outputs of a batch: what the program of a request computes."""
+    """Maps `(B, *space)` or `(B, T, *space)` and outputs of a batch: what the program of a request computes."""
 
     def each(image, target):
         output, _ = probe(image)  # the compiler merges this with the method's own forward pass
@@ -195,6 +198,6 @@ def maps_of(
 def map_of(
     static: Static, probe: Probe, image: Array, target: _score.Target, arrays: Mapping[str, Array]
 ) -> Array:
-    """The map `(H, W)` of one image and one target, made ready for display where the request has a size."""
+    """The map `(*space)` of one image and one target, made ready for display where the request has a size."""
     raw = static.method(probe, image, target, **dict(static.options), **arrays)
     return raw if static.size is None else display(raw, size=static.size)

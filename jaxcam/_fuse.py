@@ -1,6 +1,7 @@
-"""Channels -> one map. Evidence of a layer's channels `(h, w, K)` becomes a raw, signed map `(h, w)`."""
+"""Channels -> one map. Evidence of a layer's channels `(*space, K)` becomes a raw, signed map `(*space)`."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -11,24 +12,34 @@ from jaxtyping import Array, Float
 from ._dtypes import dot
 
 Fuse = Callable[[Array], Array]
-Evidence = Float[Array | np.ndarray, "h w K"]
+Evidence = Float[Array | np.ndarray, "*space K"]
 
 
-def channel_sum(evidence: Evidence) -> Float[Array, "h w"]:
-    """The sum over channels, `M = Σ_k E_k`: evidence `(h, w, K)` -> map `(h, w)`. The default of most methods.
+def channel_sum(evidence: Evidence) -> Float[Array, "*space"]:
+    """The sum over channels, `M = Σ_k E_k`: evidence `(*space, K)` -> map `(*space)`. The default of most methods.
 
     Source: Zhou et al. 2016, arXiv 1512.04150 [paper].
     """
     return jnp.sum(evidence, axis=-1)
 
 
-def finite_only(map: Float[Array, "h w"], *origins: Array) -> Float[Array, "h w"]:
+def positions(activation: Array) -> tuple[int, ...]:
+    """The spatial axes of an activation `(*space, K)`."""
+    return tuple(range(activation.ndim - 1))
+
+
+def weigh(weights: Float[Array, " K"], activation: Float[Array, "*space K"]) -> Float[Array, "*space K"]:
+    """The activation with each channel times its weight, `w_k A_k`."""
+    return jnp.expand_dims(weights, positions(activation)) * activation
+
+
+def finite_only(map: Float[Array, "*space"], *origins: Array) -> Float[Array, "*space"]:
     """The map; NaN everywhere where one of the arrays that it was made of holds a NaN or an infinity."""
     finite = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(each)) for each in origins])
     return jnp.where(finite, map, jnp.nan)
 
 
-def principal_component(evidence: Evidence) -> Float[Array, "h w"]:
+def principal_component(evidence: Evidence) -> Float[Array, "*space"]:
     """Projection of every position's channels on their first principal component.
 
     With the evidence as X `(P, K)`, one row a position, minus its mean over positions, the map is `X v₁`, v₁ being
@@ -44,21 +55,22 @@ def principal_component(evidence: Evidence) -> Float[Array, "h w"]:
     equal, v₁ is one of many, and the derivative leaves out how they turn into each other.
 
     Args:
-        evidence: `(h, w, K)`.
+        evidence: `(*space, K)`.
 
     Returns:
-        `(h, w)`, of mean 0; all 0 where every position has the same channels.
+        `(*space)`, of mean 0; all 0 where every position has the same channels.
 
     Source: Muhammad & Yeasin 2020, "Eigen-CAM", arXiv 2008.00299 [paper]; centring as pytorch-grad-cam
     [third party].
     """
-    h, w, K = evidence.shape
-    X = jnp.asarray(evidence).reshape(h * w, K)
+    *space, K = evidence.shape
+    P = math.prod(space)
+    X = jnp.asarray(evidence).reshape(P, K)
     X = X - jnp.mean(X, axis=0, keepdims=True)
     size = jnp.max(jnp.abs(X))
     scale = jnp.where(size > 0, size, 1)
     X = X / scale  # the Gram matrix squares: keeps tiny and huge evidence inside the range of float32
-    if h * w <= K:  # the smaller Gram matrix has the same eigenvalues
+    if P <= K:  # the smaller Gram matrix has the same eigenvalues
         value, u = _top_eigenpair(dot(X, X.T))
         # at an eigenvalue of 0 the square root has no slope; the map is 0 there
         projection = u * jnp.where(value > 0, jnp.sqrt(jnp.where(value > 0, value, 1)), 0)
@@ -67,7 +79,7 @@ def principal_component(evidence: Evidence) -> Float[Array, "h w"]:
         projection = dot(X, v)
     agreement = dot(projection, jnp.sum(X, axis=1))
     sign = jax.lax.stop_gradient(jnp.where(agreement < 0, -1, 1).astype(projection.dtype))
-    return (sign * scale * projection).reshape(h, w)
+    return (sign * scale * projection).reshape(space)
 
 
 def _squarings(dtype) -> int:

@@ -50,7 +50,7 @@ def settle(output: PyTree, target: Target) -> Target:
 def score_masks(
     probe: Probe,
     image: Image,
-    masks: Float[Array, "n h w"],
+    masks: Float[Array, "n *space"],
     read: Read,
     *,
     baseline: str = "zero",
@@ -61,7 +61,7 @@ def score_masks(
 
     Args:
         probe: runs the model.
-        image: `(H, W, C)`.
+        image: `(*size, C)`.
         masks: at the layer's size, on any scale.
         read: output -> scalar, from `reader`.
         baseline: what stands where a mask is 0: "zero" (the mean colour of a normalised image) or "blur".
@@ -82,40 +82,43 @@ def cover(image: Image, *, baseline: str = "zero", align_corners: bool = False) 
     fill = choose("baseline", baseline, BASELINES)(jnp.asarray(image))
     enlarge = resize_corners if align_corners else resize
 
-    picture, size = jnp.asarray(image), (image.shape[0], image.shape[1])
+    picture, size = jnp.asarray(image), image.shape[:-1]
 
     def behind(mask):
-        shown = normalise(enlarge(mask, size))[..., None].astype(picture.dtype)
+        shown = normalise(enlarge(mask, size), rank=len(size))[..., None].astype(picture.dtype)
         return picture * shown if fill is None else picture * shown + fill * (1 - shown)
 
     return behind
 
 
-def varies(maps: Float[Array, "n h w"]) -> Bool[Array, " n"]:
+def varies(maps: Float[Array, "n *space"]) -> Bool[Array, " n"]:
     """Whether each map is not constant, by the rule of `jaxcam.normalise`."""
-    return jnp.any(normalise(maps) > 0, axis=(1, 2))
+    rank = maps.ndim - 1
+    return jnp.any(normalise(maps, rank=rank) > 0, axis=tuple(range(1, maps.ndim)))
 
 
-def resize_corners(maps: Float[Array, "*n h w"], size: tuple[int, int]) -> Float[Array, "*n H W"]:
-    """Bilinear resize that keeps the corners in place, as torch's `UpsamplingBilinear2d` does."""
-    rows, columns = (
-        jnp.asarray(_corners(old, new), maps.dtype) for old, new in zip(maps.shape[-2:], size, strict=True)
-    )
-    return _both_sides(maps, rows, columns)
+def resize_corners(maps: Float[Array, "..."], size: tuple[int, ...]) -> Float[Array, "..."]:
+    """Linear resize that keeps the corners in place, as torch's `UpsamplingBilinear2d` does, of the last axes, as many
+    as `size` has entries."""
+    sides = zip(maps.shape[-len(size) :], size, strict=True)
+    return _along_space(maps, [jnp.asarray(_corners(old, new), maps.dtype) for old, new in sides])
 
 
-def blur(image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
-    """Gaussian blur of 11 x 11 pixels and deviation 5, zeros outside the image."""
-    rows, columns = (jnp.asarray(_gaussian(side), image.dtype) for side in image.shape[:2])
-    return jnp.moveaxis(_both_sides(jnp.moveaxis(image, -1, 0), rows, columns), 0, -1)
+def blur(image: Float[Array, "*image C"]) -> Float[Array, "*image C"]:
+    """Gaussian blur of 11 pixels along each axis and deviation 5, zeros outside the image."""
+    kernels = [jnp.asarray(_gaussian(side), image.dtype) for side in image.shape[:-1]]
+    return jnp.moveaxis(_along_space(jnp.moveaxis(image, -1, 0), kernels), 0, -1)
 
 
 BASELINES = {"zero": lambda image: None, "blur": blur}
 
 
-def _both_sides(maps: Array, rows: Array, columns: Array) -> Array:
-    highest = jax.lax.Precision.HIGHEST
-    return jnp.einsum("Hh,...hw,Ww->...HW", rows, maps, columns, precision=highest)
+def _along_space(maps: Array, kernels: list[Array]) -> Array:
+    """Maps `(..., *old)` -> `(..., *new)` by a kernel `(new, old)` for each of the last axes."""
+    old, new = "dhw"[-len(kernels) :], "DHW"[-len(kernels) :]
+    first, *others = (f"{to}{of}" for to, of in zip(new, old, strict=True))
+    axes = f"{','.join([first, f'...{old}', *others])}->...{new}"
+    return jnp.einsum(axes, kernels[0], maps, *kernels[1:], precision=jax.lax.Precision.HIGHEST)
 
 
 def _corners(old: int, new: int) -> np.ndarray:

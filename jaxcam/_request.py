@@ -22,7 +22,7 @@ from .targets import _score
 from .targets._several import Ranked, Top
 from .transforms._expression import method_named
 
-Size = int | tuple[int, int] | None
+Size = int | tuple[int, ...] | None
 BoundTargets = Array | Partial | Ranked | None  # as a program takes them
 Options = Mapping[str, PyTree]  # a method's, arrays among them
 
@@ -33,14 +33,14 @@ class Static(NamedTuple):
     Attributes:
         method: a function of `jaxcam.METHODS`, or of the same signature.
         options: its keyword options, but for those that are arrays.
-        size: `(H, W)` of maps for display; None for raw maps.
+        size: of maps for display, such as `(H, W)`; None for raw maps.
         axis: axis of the targets that runs over images; None where all images share them.
         chunk: images at once; None for all of them.
     """
 
     method: Callable
     options: tuple[tuple[str, Hashable], ...]
-    size: tuple[int, int] | None
+    size: tuple[int, ...] | None
     axis: int | None
     chunk: int | None
 
@@ -114,7 +114,7 @@ def bind(
     targets, axis = targets_of(targets, images.shape[0], output, later)
 
     # Split the options: arrays are arguments of the program, anything else is part of it.
-    size = size_of(size, raw, images.shape[1:3])
+    size = size_of(size, raw, images.shape[1:-1])
     arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
     rest = tuple(sorted((name, value) for name, value in options.items() if name not in arrays))
     return Request(Static(method, rest, size, axis, chunk), probe, images, targets, arrays, output, later)
@@ -201,14 +201,16 @@ def _stack(targets: Sequence, batch: int) -> Partial:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *targets)
 
 
-def size_of(size: Size, raw: bool, image: tuple[int, int]) -> tuple[int, int] | None:
+def size_of(size: Size, raw: bool, image: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The size of maps for images of the spatial size `image`: as many entries; None for raw maps."""
     if raw:
         if size is not None:
             raise ValueError("raw maps come at the layer's size: pass raw=True or size=, not both")
         return None
     if size is None:
-        return image[0], image[1]
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
-        raise ValueError(f"size must be (height, width) in pixels, each at least 1; got {size!r}")
-    return pair[0], pair[1]
+        return tuple(image)
+    sides = (size,) * len(image) if isinstance(size, int) else tuple(size)
+    if len(sides) != len(image) or not all(isinstance(side, int) and side >= 1 for side in sides):
+        words = {1: "(length,)", 2: "(height, width) in pixels", 3: "(depth, height, width)"}[len(image)]
+        raise ValueError(f"size must be {words}, each at least 1; got {size!r}")
+    return sides

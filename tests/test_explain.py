@@ -190,7 +190,7 @@ def test_any_function_of_the_same_signature_is_a_method():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"images": BATCH[0]}, ValueError, r"must be a batch \(B, H, W, C\).*images\[None\]"),
+        ({"images": BATCH[0]}, ValueError, r"a batch of 12 signals .*images\[None\]"),
         ({"images": BATCH[:0]}, ValueError, "the batch is empty"),
         ({"images": (BATCH * 10).astype(np.uint8)}, TypeError, "got dtype uint8"),
         ({"images": np.where(BATCH > 2, np.nan, BATCH)}, ValueError, "image 0 has a NaN or infinite pixel"),

@@ -227,7 +227,8 @@ def test_bfloat16(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"image": (12, 14)}, ValueError, r"image must be a shape \(H, W, C\)"),
+        ({"image": (12,)}, ValueError, r"image must be a shape \(H, W, C\)"),
+        ({"image": (12, 14)}, ValueError, r"cannot look at images of shape \(12, 14\) .* signals"),
         ({"image": (12, 14, 4)}, ValueError, r"cannot look at images of shape \(12, 14, 4\)"),
         ({"method": "gradcamm"}, ValueError, "no method 'gradcamm'; did you mean 'gradcam'"),
         ({"platforms": ("gpu",)}, ValueError, "no platform 'gpu'.*There are: cpu, cuda, rocm, tpu"),

@@ -26,6 +26,8 @@ def test_program_runs(program):
     exec(compile(program, "program of a page", "exec"), scope)
     for comment in re.findall(r"^(\w+) = .*#.*?(\(\d[\d, ]*\))", program, re.MULTILINE):
         assert scope[comment[0]].shape == tuple(map(int, re.findall(r"\d+", comment[1])))
+    for name, bound, figure in re.findall(r"^(\w+) = .*# at (least|most) ([\d.]+)$", program, re.MULTILINE):
+        assert scope[name] >= float(figure) if bound == "least" else scope[name] <= float(figure), scope[name]
 
 
 def test_no_program_is_overlooked():
@@ -35,6 +37,7 @@ def test_no_program_is_overlooked():
         "export-0",
         *(f"other-libraries-{number}" for number in (0, 1, 3, 5, 6)),
         *(f"probes-{number}" for number in range(3)),
+        *(f"signals-and-volumes-{number}" for number in range(2)),
         *(f"targets-{number}" for number in range(4)),
         "transforms-0",
     ]

@@ -18,7 +18,7 @@ from ..probes._probe import Probe
 from ..targets._several import Top
 from .running._changed import check_unchanged
 from .running._clock import Clock
-from .running._feed import feed
+from .running._feed import feed, shape_of_records
 from .running._identity import describe, notes, versions
 from .running._labelling import Labels, labels_of
 from .running._log import Log
@@ -45,7 +45,7 @@ def run(
     probe: Probe,
     *,
     out: str | os.PathLike[str],
-    preprocess: Preprocess,
+    preprocess: Preprocess | None,
     method: Method | str = "gradcam",
     options: Mapping[str, object] | None = None,
     targets: str | int | Top | list[int] | tuple[int, ...] = "top-1",
@@ -77,7 +77,9 @@ def run(
         source: of pictures: what `jaxcam.datasets.open` takes, or what it gives.
         probe: a layer of a model, from `jaxcam.probe`.
         out: the store: a folder, or a URL (`gs://`, `s3://`, `file://`).
-        preprocess: as the model wants pictures, from `jaxcam.models.preprocess`.
+        preprocess: as the model wants pictures, from `jaxcam.models.preprocess`. None for records that are arrays of
+            floats `(*space, C)`, all of one shape, which the model takes as they are: signals, volumes, or pictures
+            of any number of channels.
         method: a function of `jaxcam.METHODS`, its name, or any function of the same signature.
         options: of the method.
         targets: the classes to explain: "top-1", "top-5", `jaxcam.top(k)`; a class, or several, for every record; or
@@ -112,15 +114,21 @@ def run(
         Stopped: Ctrl-C or SIGTERM; what was in flight is written. It is a KeyboardInterrupt.
     """
     # What is read.
-    source = cast(Source, source) if hasattr(source, "fingerprint") else open_source(source, boxes=False)
+    if not hasattr(source, "fingerprint"):
+        source = open_source(source, boxes=False, preprocessed=preprocess is None)
+    source = cast(Source, source)
     _check_counts(len(source), batch, process, processes)
-    reading = _Reading(source, preprocess, crop, workers or max(2, os.cpu_count() or 2))
+    *size, channels = (
+        shape_of_records(source) if preprocess is None else (preprocess.size, preprocess.size, 3)
+    )
+    reading = _Reading(source, preprocess, (*size, channels), crop, workers or max(2, os.cpu_count() or 2))
 
     # What is computed of each record, and kept.
     plan = Plan(
         targets=parse_targets(targets),
         stored=stored,
-        size=(preprocess.size, preprocess.size),
+        size=tuple(size),
+        channels=channels,
         maps_dtype=maps_dtype,
         logits=logits,
         metrics=tuple(dict.fromkeys(metrics)),
@@ -135,7 +143,7 @@ def run(
     labels = labels_of(source, names, shape.classes, needed=plan.targets is None)
 
     # The store: a new one, or one that was begun with the same settings.
-    more = {**(metadata or {}), "layer_size": [shape.height, shape.width]}
+    more = {**(metadata or {}), "layer_size": list(shape.size)}
     more["classes"] = None if names is None else list(names.names)
     attributes = describe(plan, request, options, source, preprocess, crop=crop, more=more)
     labels.check(source)
@@ -183,7 +191,8 @@ class _Reading(NamedTuple):
     """Where pictures come from, and how they are read."""
 
     source: Source
-    preprocess: Preprocess
+    preprocess: Preprocess | None
+    shape: tuple[int, ...]
     crop: bool
     workers: int
 
@@ -213,6 +222,7 @@ def _explain(task: _Task, writer: Writer, left: Sequence[int], meter: Meter, sto
         crop=task.reading.crop,
         workers=task.reading.workers,
         ahead=2 * program.devices + 1,  # one step's batches, while the next one's are read
+        shape=task.reading.shape,
     )
     reporting = {"report": meter.written, "clock": meter.clock, "strict": task.strict}
     Loop(writer, task.columns, program, task.labels, **reporting).run(batches, stop)

@@ -22,7 +22,7 @@ SHARE = 4  # 1 / SHARE of an accelerator's memory is for what is computed at onc
 
 
 def default_chunk(image: tuple[int, ...], images: int = 1, *, each: Callable[[], int] | None = None) -> int:
-    """Number of forward passes at once for each of `images` images `(H, W, C)`.
+    """Number of forward passes at once for each of `images` images `(*space, C)`.
 
     Args:
         image: shape of one image.
@@ -30,7 +30,7 @@ def default_chunk(image: tuple[int, ...], images: int = 1, *, each: Callable[[],
         each: gives the bytes that one forward pass needs, asked for on accelerators. None: the number for a CPU,
             which suits a program that is to run on a device that is not known.
     """
-    pixels = image[0] * image[1] * images
+    pixels = math.prod(image[:-1]) * images
     memory = device_memory()
     if each is None or memory is None:
         return max(1, ON_CPU // pixels)
@@ -72,7 +72,7 @@ def device_memory() -> int | None:
 
 
 def forward_bytes(probe: Probe, images: Array | jax.ShapeDtypeStruct) -> int:
-    """Bytes that the activations of one forward pass of a probe need, for one of `images` `(B, H, W, C)`."""
+    """Bytes that the activations of one forward pass of a probe need, for one of `images` `(B, *space, C)`."""
     image = jax.ShapeDtypeStruct(images.shape[1:], images.dtype)
     traced = _forward.trace(probe, image).jaxpr.jaxpr  # jit keeps what it has traced once
     return peak_bytes(traced, (False,) * len(jax.tree.leaves(probe)) + (True,))

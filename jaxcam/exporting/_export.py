@@ -29,12 +29,12 @@ def export(
     probe: Probe,
     path: str | Path,
     *,
-    image: tuple[int, int, int],
+    image: tuple[int, ...],
     method: Method | str = gradcam,
     target: Callable[[PyTree], Array] | None = None,
     dtype: DTypeLike = jnp.float32,
     raw: bool = False,
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, ...] | None = None,
     platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
     about: Mapping[str, object] | None = None,
     **options: Any,
@@ -49,7 +49,7 @@ def export(
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         path: of the file. One that is there is replaced.
-        image: shape `(H, W, C)` of the images that it will explain.
+        image: shape `(H, W, C)` of the images that it will explain, `(L, C)` of signals, `(D, H, W, C)` of volumes.
         method: as for `jaxcam.explain`. One with a `chunk` option explains one image after the other, `chunk` masks at
             once; the others explain all images of a call at once.
         target: a callable `output -> scalar` that is explained for every image. By default the classes are said when
@@ -123,7 +123,7 @@ def export(
 
 
 def _program(rebuild: Callable, anatomy: Anatomy, static: Static) -> Callable:
-    """Weights, images `(B, H, W, C)`, targets `(B,)` -> maps and outputs. A target below 0 is the most likely class."""
+    """Weights, images `(B, *space, C)`, targets `(B,)` -> maps and outputs. A target below 0: the most likely class."""
 
     def program(leaves, images, targets):
         parts = rebuild(leaves)
@@ -169,10 +169,13 @@ def _is_key(leaf: object) -> bool:
     return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
 
 
-def _shape(image: Sequence[int]) -> tuple[int, int, int]:
+def _shape(image: Sequence[int]) -> tuple[int, ...]:
     shape = tuple(image)
-    if len(shape) != 3 or not all(isinstance(side, int) and side >= 1 for side in shape):
-        raise ValueError(f"image must be a shape (H, W, C), such as (224, 224, 3); got {image!r}")
+    if len(shape) not in (2, 3, 4) or not all(isinstance(side, int) and side >= 1 for side in shape):
+        raise ValueError(
+            "image must be a shape (H, W, C), such as (224, 224, 3), or (L, C) of signals, or (D, H, W, C) of volumes; "
+            f"got {image!r}"
+        )
     return shape
 
 

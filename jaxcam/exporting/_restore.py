@@ -53,13 +53,13 @@ class Explainer:
         """Maps for a batch of images. A batch of another size compiles anew.
 
         Args:
-            images: `(B, H, W, C)`, of the shape and dtype in the metadata, preprocessed for the model.
+            images: `(B, *space, C)`, of the shape and dtype in the metadata, preprocessed for the model.
             targets: None: the most likely class. An integer: the same for every image. Integers `(B,)`: one each.
                 An explainer of a fixed target takes none.
             with_output: also return the model's output for each image, from the same forward pass.
 
         Returns:
-            Maps `(B, H, W)` in [0, 1], or raw ones, as it was exported. With `with_output`, a pair of the maps and
+            Maps `(B, *space)` in [0, 1], or raw ones, as it was exported. With `with_output`, a pair of the maps and
             the outputs, each with a leading axis B.
 
         Raises:
@@ -71,8 +71,9 @@ class Explainer:
         images = check_images(images)
         shape, dtype = tuple(self._metadata["image"]), self._metadata["dtype"]
         if images.shape[1:] != shape:
+            hint = ". Add a batch axis: images[None]" if images.shape == shape else ""
             raise ValueError(
-                f"this explainer takes images (B, {', '.join(map(str, shape))}); got {images.shape}"
+                f"this explainer takes images (B, {', '.join(map(str, shape))}); got {images.shape}{hint}"
             )
         if images.dtype != dtype:
             raise TypeError(f"this explainer takes images of {dtype}; got {images.dtype}")

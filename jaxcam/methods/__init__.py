@@ -1,4 +1,4 @@
-"""Every method: a pure function `(probe, image, target, *, ...) -> raw signed map (h, w)` of one image."""
+"""Every method: a pure function `(probe, image, target, *, ...) -> raw signed map (*space)` of one image."""
 
 from ._ablationcam import ablationcam
 from ._abscam import abscam

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._dtypes import widen
-from .._fuse import Fuse, channel_sum, finite_only
+from .._fuse import Fuse, channel_sum, finite_only, weigh
 from .._masks import reader
 from ..devices._chunks import over_chunks
 from ..probes._probe import Image, Probe
@@ -20,7 +20,7 @@ def ablationcam(
     *,
     chunk: int | None = None,
     fuse: Fuse = channel_sum,
-) -> Float[Array, "h w"]:
+) -> Float[Array, "*space"]:
     """Ablation-CAM: `w_k = (y - y_k) / y`, y_k being the score with channel k set to 0; `M = Σ_k w_k A_k`.
 
     Nothing before the layer runs again: K channels cost one forward pass and K passes of the head. No gradient. Where
@@ -28,13 +28,13 @@ def ablationcam(
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        image: `(H, W, C)`, preprocessed for the model.
+        image: `(*space, C)`, preprocessed for the model.
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
         chunk: channels that are ablated at once; by default what suits the device, as in `jaxcam.explain`.
-        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+        fuse: evidence `(*space, K)` -> map `(*space)`.
 
     Returns:
-        Raw signed map `(h, w)`, in units of the activation.
+        Raw signed map `(*space)`, in units of the activation.
 
     Raises:
         ValueError: `chunk` out of range.
@@ -47,11 +47,11 @@ def ablationcam(
     channels = jnp.arange(activation.shape[-1])
 
     def without(k):
-        left = jnp.where((channels == k)[None, None], 0, activation)
+        left = jnp.where(jnp.broadcast_to(channels == k, activation.shape), 0, activation)
         # the activation found on the way is not used, so what comes before the layer is never run
         return read(probe(image, lambda _: left)[0])
 
     scores = over_chunks(without, channels, chunk, image.shape)
     whole = read(output)
     weights = (whole - scores) / jnp.where(whole == 0, 1, whole)
-    return finite_only(fuse(weights[None, None] * widen(activation)), activation)
+    return finite_only(fuse(weigh(weights, widen(activation))), activation)

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from .. import _display
 from .._errors import choose
-from .._fuse import Fuse, channel_sum, finite_only
+from .._fuse import Fuse, channel_sum, finite_only, positions, weigh
 from .._masks import SCORES, cover, reader, score_masks, settle
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
@@ -27,8 +27,8 @@ def abscam(
     baseline: str = "zero",
     chunk: int | None = None,
     fuse: Fuse = channel_sum,
-) -> Float[Array, "h w"]:
-    """Abs-CAM: `w_k = mean_ij |G_kij|`, `M_k = N(up(w_k A_k))`, `y_k = p_c(x ⊙ M_k)`, `M = Σ_k y_k w_k A_k`.
+) -> Float[Array, "*space"]:
+    """Abs-CAM: `w_k = mean |G_k|`, `M_k = N(up(w_k A_k))`, `y_k = p_c(x ⊙ M_k)`, `M = Σ_k y_k w_k A_k`.
 
     Phase 1 is `Σ_k w_k A_k` alone: one forward and one backward pass. Phase 2 adds a forward pass for each channel.
     Its merges:
@@ -41,7 +41,7 @@ def abscam(
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        image: `(H, W, C)`, preprocessed for the model.
+        image: `(*space, C)`, preprocessed for the model.
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
             Its raw value, a logit, is what is differentiated.
         phase: 1 or 2.
@@ -49,10 +49,10 @@ def abscam(
         score: y, "softmax": the target's probability; or "logit", for outputs that are sure of themselves.
         baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
         chunk: masks that are forwarded at once; by default what suits the device, as in `jaxcam.explain`.
-        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+        fuse: evidence `(*space, K)` -> map `(*space)`.
 
     Returns:
-        Raw signed map `(h, w)`: phase 1 in units of the score, times y in phase 2 ("normalised": units of y).
+        Raw signed map `(*space)`: phase 1 in units of the score, times y in phase 2 ("normalised": units of y).
 
     Raises:
         ValueError: an unknown phase, merge, score or baseline, `chunk` out of range.
@@ -66,23 +66,23 @@ def abscam(
     choose("score", score, SCORES)
     look = probe.look(image, target)
     w = _weights(look.gradient)
-    evidence = w[None, None] * look.activation
+    evidence = weigh(w, look.activation)
     if phase == 1:
         return finite_only(fuse(evidence), evidence)
     if merge == "single":
         behind = cover(image, baseline=baseline)(jax.nn.relu(jnp.sum(evidence, axis=-1)))
         again = probe.look(behind, settle(look.output, target))
-        found = fuse(_weights(again.gradient)[None, None] * again.activation)
+        found = fuse(weigh(_weights(again.gradient), again.activation))
         return finite_only(found, evidence)
     masks, origin = jnp.moveaxis(evidence, -1, 0), evidence
     scores, _ = score_masks(
         probe, image, masks, reader(look.output, target, score), baseline=baseline, chunk=chunk
     )
     if merge == "normalised":
-        evidence = jnp.moveaxis(_display.normalise(masks), 0, -1)
-    return finite_only(fuse(scores[None, None] * evidence), origin)
+        evidence = jnp.moveaxis(_display.normalise(masks, rank=masks.ndim - 1), 0, -1)
+    return finite_only(fuse(weigh(scores, evidence)), origin)
 
 
 def _weights(gradient: Array) -> Float[Array, " K"]:
     """The mean over positions of the gradient's magnitude: the absolute value comes first."""
-    return jnp.mean(jnp.abs(gradient), axis=(0, 1))
+    return jnp.mean(jnp.abs(gradient), axis=positions(gradient))

@@ -7,7 +7,7 @@ from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
 from .._dtypes import dot, widen
-from .._fuse import Fuse, channel_sum
+from .._fuse import Fuse, channel_sum, weigh
 from ..probes._probe import Image, Probe
 from ..targets import _score
 from ..targets._score import Target
@@ -22,7 +22,7 @@ def cam(
     *,
     weights: Float[Array, "K classes"] | None = None,
     fuse: Fuse = channel_sum,
-) -> Float[Array, "h w"]:
+) -> Float[Array, "*space"]:
     """CAM: `M = Σ_k W_kc A_k`, W being the linear layer that classifies the layer's pooled channels.
 
     Meant for networks that end in global average pooling and one linear (or 1×1 convolution) layer, probed at the
@@ -30,14 +30,14 @@ def cam(
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        image: `(H, W, C)`, preprocessed for the model.
+        image: `(*space, C)`, preprocessed for the model.
         target: a class index, None for the most likely class, or a callable `output -> scalar`.
         weights: W `(K, classes)`. By default the kernel of the one linear layer that follows the probed layer,
             which may also lie as `(classes, K)`; where the two numbers are equal it is taken as `(K, classes)`.
-        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+        fuse: evidence `(*space, K)` -> map `(*space)`.
 
     Returns:
-        Raw signed map `(h, w)`, in units of the score times the number of positions.
+        Raw signed map `(*space)`, in units of the score times the number of positions.
 
     Raises:
         ValueError: more than one linear layer, or none, between the layer and the logits.
@@ -59,7 +59,7 @@ def cam(
             f"weights must be (K, classes) = {(activation.shape[-1], output.shape[-1])}; got {weights.shape}"
         )
     channel_weights = dot(widen(weights), widen(slope))
-    return fuse(channel_weights[None, None, :] * widen(activation))
+    return fuse(weigh(channel_weights, widen(activation)))
 
 
 def _classifier(probe: Probe, image: Image, activation: Array, classes: int) -> Array:

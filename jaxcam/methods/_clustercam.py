@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from .. import _display
 from .._dtypes import widen
 from .._errors import choose
-from .._fuse import Fuse, channel_sum, finite_only
+from .._fuse import Fuse, channel_sum, finite_only, weigh
 from .._kmeans import clustered
 from .._masks import reader, score_masks, varies
 from ..probes._probe import Image, Probe
@@ -36,7 +36,7 @@ def clustercam(
     iterations: int = 30,
     chunk: int | None = None,
     fuse: Fuse = channel_sum,
-) -> Float[Array, "h w"]:
+) -> Float[Array, "*space"]:
     """Cluster-CAM: `M_j = N(centre_j)` of k-means over channels, `s_j = s_c(x ⊙ N(up(centre_j)))`, and a merge of them
     into the map, such as `M = Σ_j s_j M_j`. No gradient; m clusters cost m + 1 forward passes, whatever K.
 
@@ -54,7 +54,7 @@ def clustercam(
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        image: `(H, W, C)`, preprocessed for the model.
+        image: `(*space, C)`, preprocessed for the model.
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
         clusters: from 1 to the layer's number of channels; by default 28, or that number where it is smaller. Fewer
             are found where fewer channels are distinct. `jaxcam.elbow` suggests a number for a layer.
@@ -67,10 +67,10 @@ def clustercam(
         restarts: of k-means.
         iterations: of k-means, at most.
         chunk: masks that are forwarded at once; by default what suits the device, as in `jaxcam.explain`.
-        fuse: evidence `(h, w, m)` of clusters, or `(h, w, K)` of members -> map `(h, w)`.
+        fuse: evidence `(*space, m)` of clusters, or `(*space, K)` of members -> map `(*space)`.
 
     Returns:
-        Raw signed map `(h, w)`; in [0, 1] where it was cut, otherwise in units of the score (of members: times the
+        Raw signed map `(*space)`; in [0, 1] where it was cut, otherwise in units of the score (of members: times the
         activation).
 
     Raises:
@@ -107,13 +107,13 @@ class Groups(NamedTuple):
         used: which channels took part, the others being constant.
     """
 
-    masks: Float[Array, "m h w"]
+    masks: Float[Array, "m *space"]
     labels: Int[Array, " K"]
     used: Bool[Array, " K"]
 
 
 def group(
-    channels: Float[Array, "K h w"],
+    channels: Float[Array, "K *space"],
     clusters: int,
     used: Bool[Array, " K"],
     *,
@@ -122,11 +122,10 @@ def group(
     iterations: int,
 ) -> Groups:
     """k-means of channels; those that are not `used` take no part."""
-    K, h, w = channels.shape
     key = jax.random.key(0) if key is None else key
     weights = used.astype(channels.dtype)
     found = clustered(
-        channels.reshape(K, h * w),
+        channels.reshape(channels.shape[0], -1),
         clusters,
         key,
         restarts=restarts,
@@ -134,8 +133,8 @@ def group(
         weights=weights,
     )
     filled = jnp.zeros(clusters, channels.dtype).at[found.labels].add(weights) > 0
-    centers = jnp.where(filled[:, None], found.centers, 0).reshape(clusters, h, w)
-    return Groups(_display.normalise(centers), found.labels, used)
+    centers = jnp.where(filled[:, None], found.centers, 0).reshape(clusters, *channels.shape[1:])
+    return Groups(_each_normalised(centers), found.labels, used)
 
 
 def _count(clusters: int | None, channels: int) -> int:
@@ -149,7 +148,7 @@ def _count(clusters: int | None, channels: int) -> int:
 
 
 def combine(
-    A: Float[Array, "K h w"],
+    A: Float[Array, "K *space"],
     groups: Groups,
     scores: Float[Array, " m"],
     valid: Bool[Array, " m"],
@@ -158,7 +157,7 @@ def combine(
     *,
     knee: float | int | Array | None,
     fuse: Fuse,
-) -> Float[Array, "h w"]:
+) -> Float[Array, "*space"]:
     """The map that a merge makes of clusters and their scores."""
     if score == "contrast":
         scores = contrast(scores, valid)
@@ -195,15 +194,15 @@ def contrast(scores: Float[Array, " m"], valid: Bool[Array, " m"]) -> Float[Arra
 
 def _members_cut(A, groups, scores, order, knee, fuse):
     share = jnp.where(groups.used, scores[groups.labels], 0)
-    fused = fuse(jnp.moveaxis(share[:, None, None] * A, 0, -1))
+    fused = fuse(weigh(share, jnp.moveaxis(A, 0, -1)))
     cut = jnp.where(order.valid > 1, 1.0, 0).astype(A.dtype) * groups.masks[order.scissors]
     positive = jnp.where(jnp.any(fused > 0), jax.nn.relu(fused), fused)  # signed channels may add up to none
-    base = _display.normalise(positive) * (1 - cut)
+    base = _display.normalise(positive, rank=positive.ndim) * (1 - cut)
     return base if knee is None else base / (base + knee)
 
 
 def _weighted(A, groups, scores, order, knee, fuse):
-    return fuse(jnp.moveaxis(scores[:, None, None] * groups.masks, 0, -1))
+    return fuse(weigh(scores, jnp.moveaxis(groups.masks, 0, -1)))
 
 
 def _hard(A, groups, scores, order, knee, fuse):
@@ -211,9 +210,14 @@ def _hard(A, groups, scores, order, knee, fuse):
     base = (places == order.base) & (order.valid > 0)
     scissors = (places == order.scissors) & (order.valid > 1)
     share = base.astype(scores.dtype) - scissors.astype(scores.dtype)
-    return fuse(jnp.moveaxis(share[:, None, None] * groups.masks, 0, -1))
+    return fuse(weigh(share, jnp.moveaxis(groups.masks, 0, -1)))
 
 
-NORMALISE = {"minmax": _display.normalise, "raw": lambda A: A}
+def _each_normalised(stack: Array) -> Array:
+    """Each map of a stack `(n, *space)` from 0 to 1."""
+    return _display.normalise(stack, rank=stack.ndim - 1)
+
+
+NORMALISE = {"minmax": _each_normalised, "raw": lambda A: A}
 MERGES = {"members-cut": _members_cut, "weighted": _weighted, "hard": _hard}
 SCORES = {"contrast": "logit", "softmax": "softmax"}  # what is read of the output

@@ -40,7 +40,7 @@ def conceptorcam(
     aperture: Number = 3.0,
     combine: str = "or",
     fuse: Fuse | None = None,
-) -> Float[Array, "h w"]:
+) -> Float[Array, "*space"]:
     """Conceptor-CAM: `M = e u / (u + α⁻²)` with `e = zᵀ C z / zᵀ z` at every position, z being its evidence of a
     base method, C a conceptor, u the base map from 0 to 1.
 
@@ -57,15 +57,15 @@ def conceptorcam(
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        image: `(H, W, C)`, preprocessed for the model.
+        image: `(*space, C)`, preprocessed for the model.
         target: a class index, None for the most likely class, or a callable `output -> scalar`.
         base: a method with a `fuse` option, or its name: it gives the evidence.
         aperture: α, above 0: how much of the evidence a conceptor lets through.
         combine: "or" or "and".
-        fuse: evidence `(h, w, K)` -> the base map `(h, w)`; by default what the base method does.
+        fuse: evidence `(*space, K)` -> the base map `(*space)`; by default what the base method does.
 
     Returns:
-        Raw map `(h, w)` in [0, 1], 0 where there is no evidence.
+        Raw map `(*space)` in [0, 1], 0 where there is no evidence.
 
     Raises:
         ValueError: an unknown base or way to combine, or an aperture that is not finite and above 0.
@@ -82,7 +82,7 @@ def conceptorcam(
 
 
 def conceptor_fuse(*, aperture: Number = 3.0, combine: str = "or", fuse: Fuse = channel_sum) -> Fuse:
-    """Conceptor-CAM as the `fuse` of any method: evidence `(h, w, K)` -> raw map `(h, w)`.
+    """Conceptor-CAM as the `fuse` of any method: evidence `(*space, K)` -> raw map `(*space)`.
 
     `gradcam(probe, image, target, fuse=conceptor_fuse())` is `conceptorcam(probe, image, target, base=gradcam)`. What
     two calls with the same options return is equal, so a compiled program is used again.
@@ -90,7 +90,7 @@ def conceptor_fuse(*, aperture: Number = 3.0, combine: str = "or", fuse: Fuse = 
     Args:
         aperture: α, above 0.
         combine: as in `conceptorcam`.
-        fuse: evidence `(h, w, K)` -> the base map `(h, w)`.
+        fuse: evidence `(*space, K)` -> the base map `(*space)`.
 
     Raises:
         ValueError: an unknown way to combine, or an aperture that is not finite and above 0.
@@ -109,12 +109,12 @@ class _ConceptorFuse:
     combine: str
     fuse: Callable
 
-    def __call__(self, E: Float[Array, "h w K"]) -> Float[Array, "h w"]:
+    def __call__(self, E: Float[Array, "*space K"]) -> Float[Array, "*space"]:
         sides = _sides(E, self.aperture, self.fuse)
         combined = COMBINE[self.combine](sides.positive, sides.negative)
         found = evidence(combined, sides.Z) * _presence(sides)
         found = jnp.where(sides.flat, evidence(sides.positive, sides.Z), found)
-        return finite_only(found.reshape(E.shape[:2]), E)
+        return finite_only(found.reshape(E.shape[:-1]), E)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +129,8 @@ class _Sides:
 
 def _sides(E: Array, aperture: Number, fuse: Fuse) -> _Sides:
     E = widen(E)
-    u = normalise(jax.nn.relu(fuse(E))).reshape(-1)
+    base = jax.nn.relu(fuse(E))
+    u = normalise(base, rank=base.ndim).reshape(-1)
     flat = ~jnp.any(u > 0)
     Z = _unit_eigenvalues(E.reshape(-1, E.shape[-1]).T)
     positive = learned(Z, aperture, jnp.where(flat, 1, u))

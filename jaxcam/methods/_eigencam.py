@@ -12,17 +12,17 @@ from ._of_probe import of_probe
 @of_probe
 def eigencam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = principal_component
-) -> Float[Array, "h w"]:
+) -> Float[Array, "*space"]:
     """Eigen-CAM: `M = (A - mean A) v₁`, the activation's first principal component. No class, no gradient.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        image: `(H, W, C)`, preprocessed for the model.
+        image: `(*space, C)`, preprocessed for the model.
         target: not used: the map is the same for every class.
-        fuse: activation `(h, w, K)` -> map `(h, w)`.
+        fuse: activation `(*space, K)` -> map `(*space)`.
 
     Returns:
-        Raw signed map `(h, w)`, of mean 0; for its sign see `jaxcam.principal_component`.
+        Raw signed map `(*space)`, of mean 0; for its sign see `jaxcam.principal_component`.
 
     Source: Muhammad & Yeasin 2020, "Eigen-CAM", arXiv 2008.00299 [paper]; centring as pytorch-grad-cam
     [third party]; sign [ours].
@@ -34,18 +34,18 @@ def eigencam(
 @of_probe
 def eigengradcam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = principal_component
-) -> Float[Array, "h w"]:
+) -> Float[Array, "*space"]:
     """EigenGrad-CAM: Eigen-CAM of the evidence `E = G ⊙ A`, which depends on the class:
     `M = (E - mean E) v₁`.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        image: `(H, W, C)`, preprocessed for the model.
+        image: `(*space, C)`, preprocessed for the model.
         target: a class index, None for the most likely class, or a callable `output -> scalar`.
-        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+        fuse: evidence `(*space, K)` -> map `(*space)`.
 
     Returns:
-        Raw signed map `(h, w)`, of mean 0; for its sign see `jaxcam.principal_component`.
+        Raw signed map `(*space)`, of mean 0; for its sign see `jaxcam.principal_component`.
 
     Source: pytorch-grad-cam's EigenGradCAM [third party]; sign [ours].
     """

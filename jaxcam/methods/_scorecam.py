@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from .._dtypes import widen
 from .._errors import choose
-from .._fuse import Fuse, channel_sum, finite_only
+from .._fuse import Fuse, channel_sum, finite_only, weigh
 from .._masks import reader, score_masks
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
@@ -27,14 +27,14 @@ def scorecam(
     align_corners: bool = True,
     chunk: int | None = None,
     fuse: Fuse = channel_sum,
-) -> Float[Array, "h w"]:
+) -> Float[Array, "*space"]:
     """Score-CAM: `s_k = s_c(x ⊙ N(up(A_k)))`, `w = softmax_k(s)`, `M = Σ_k w_k A_k`. No gradient.
 
     A channel that is constant weighs 0. A callable target's value is the score.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        image: `(H, W, C)`, preprocessed for the model.
+        image: `(*space, C)`, preprocessed for the model.
         target: a class index, None for the class most likely on the whole image, or a callable `output -> scalar`.
         weights: "channels": softmax over the channels of their raw scores. "probability": `w_k = p_c`, the softmax
             probability over the classes of the masked image.
@@ -42,10 +42,10 @@ def scorecam(
         baseline: what stands where a mask is 0: "zero", or "blur" (Gaussian, 11 x 11, deviation 5).
         align_corners: how masks are enlarged: corner on corner as the peer does, or by half-pixel centres (False).
         chunk: masks that are forwarded at once; by default what suits the device, as in `jaxcam.explain`.
-        fuse: evidence `(h, w, K)` -> map `(h, w)`.
+        fuse: evidence `(*space, K)` -> map `(*space)`.
 
     Returns:
-        Raw signed map `(h, w)`, in units of the activation.
+        Raw signed map `(*space)`, in units of the activation.
 
     Raises:
         ValueError: unknown weights or baseline, `top` or `chunk` out of range.
@@ -64,7 +64,7 @@ def scorecam(
     )
     if weights == "channels":
         scores = _softmax(scores, valid)
-    return finite_only(fuse(jnp.moveaxis(scores[:, None, None] * A, 0, -1)), activation, scores)
+    return finite_only(fuse(weigh(scores, jnp.moveaxis(A, 0, -1))), activation, scores)
 
 
 def _softmax(scores: Array, valid: Array) -> Array:
@@ -78,5 +78,5 @@ def _softmax(scores: Array, valid: Array) -> Array:
 def _most_varied(A: Array, top: int) -> Array:
     if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= A.shape[0]:
         raise ValueError(f"top must be a number of channels, from 1 to the layer's {A.shape[0]}; got {top!r}")
-    _, channels = jax.lax.top_k(jax.lax.stop_gradient(jnp.std(A, axis=(1, 2))), top)
+    _, channels = jax.lax.top_k(jax.lax.stop_gradient(jnp.std(A, axis=tuple(range(1, A.ndim)))), top)
     return channels

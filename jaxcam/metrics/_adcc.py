@@ -14,11 +14,12 @@ from ._drop import drops
 from ._inputs import check, check_maps
 
 
-def complexity(maps: ArrayLike) -> Float[Array, "B"]:
+def complexity(maps: ArrayLike, *, rank: int = 2) -> Float[Array, "B"]:
     """Complexity of each map: `mean |L|`. Lower is better: a map should single out little.
 
     Args:
-        maps: `(B, H, W)`.
+        maps: `(B, *space)`.
+        rank: the number of their spatial axes: 1 for signals, 2 for pictures, 3 for volumes.
 
     Returns:
         `(B,)`, in [0, 1] for displayed maps.
@@ -28,7 +29,7 @@ def complexity(maps: ArrayLike) -> Float[Array, "B"]:
 
     Source: Poppi et al. 2021, "Revisiting the evaluation of CAM", arXiv 2104.10252 [paper].
     """
-    return _complexity(check_maps(maps))
+    return _complexity(check_maps(maps, rank=rank))
 
 
 def coherency(
@@ -45,10 +46,10 @@ def coherency(
 
     Args:
         probe: the layer that the maps are of, from `jaxcam.probe`.
-        images: `(B, H, W, C)` of floating point, preprocessed for the model.
+        images: `(B, *space, C)` of floating point, preprocessed for the model.
         targets: an integer, integers `(B,)`, or None for the most likely class of the unmasked image, which then is
             the masked image's target too.
-        maps: `(B, H, W)` in [0, 1], as `jaxcam.explain` returned them with this method and these options.
+        maps: `(B, *space)` in [0, 1], as `jaxcam.explain` returned them with this method and these options.
         method: what made the maps: a function of `jaxcam.METHODS`, or its name.
         chunk: forward passes at once, outside of the method; by default as in `average_drop`.
         **options: the method's options.
@@ -81,7 +82,7 @@ def adcc(
     Higher is better.
 
     Args:
-        probe, images, targets, maps, method, chunk, **options: as in `coherency`: `(B, H, W, C)` and `(B, H, W)`.
+        probe, images, targets, maps, method, chunk, **options: as in `coherency`: `(B, *space, C)` and `(B, *space)`.
 
     Returns:
         `(B,)` in [0, 1]; 0 where one of the three is 0, as for a map of ones.
@@ -118,9 +119,10 @@ def _combine(maps, again, drop):
     return {"coherency": coherent, "adcc": jnp.where(some, mean, 0)}
 
 
-def pearson(a: Float[Array, "H W"], b: Float[Array, "H W"]) -> Float[Array, ""]:
+def pearson(a: Float[Array, "*space"], b: Float[Array, "*space"]) -> Float[Array, ""]:
     """Correlation of two maps; 0 where one of them is constant."""
-    a, b = (normalise(each) for each in (a, b))  # which makes zeros of a constant, whatever its rounding
+    # zeros of a constant, whatever its rounding
+    a, b = (normalise(each, rank=each.ndim) for each in (a, b))
     a, b = a - jnp.mean(a), b - jnp.mean(b)
     scale = jnp.sqrt(jnp.sum(a * a) * jnp.sum(b * b))
     return jnp.where(scale > 0, jnp.clip(jnp.sum(a * b) / jnp.where(scale > 0, scale, 1), -1, 1), 0)
@@ -128,4 +130,4 @@ def pearson(a: Float[Array, "H W"], b: Float[Array, "H W"]) -> Float[Array, ""]:
 
 @jax.jit
 def _complexity(maps):
-    return jnp.mean(jnp.abs(maps), axis=(1, 2))
+    return jnp.mean(jnp.abs(maps), axis=tuple(range(1, maps.ndim)))

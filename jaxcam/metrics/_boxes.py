@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 
 from .._dtypes import ArrayLike
 
-# of each image a list of boxes, rows of x0, y0, x1, y1, or one box
+# of each image a list of boxes, rows of x0, y0, x1, y1, or one box; of signals x0, x1, of volumes x0, y0, z0, x1, y1,
+# z1
 Boxes = Sequence[ArrayLike] | Array | np.ndarray
 
 _ROUNDING = 1e-3  # pixels by which a rescaled box may leave the picture
@@ -34,7 +35,7 @@ def rescale_boxes(
     Source: the rounding is torchvision's [third party].
     """
     width, height = picture
-    rows = _checked(boxes, width, height, "the picture")
+    rows = _checked(boxes, (width, height), "the picture")
     if resize is None:
         scale, offset = (size / width, size / height), (0, 0)
     else:
@@ -44,37 +45,48 @@ def rescale_boxes(
     return moved[(moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])]
 
 
-def pack(boxes: Boxes, maps: tuple[int, ...]) -> Float[np.ndarray, "B N 4"]:
+def rank_of(boxes: Boxes) -> int:
+    """The rank of the maps that boxes are of: half as many axes as a box has numbers, or 2 where that says nothing."""
+    first = np.asarray(boxes[0]) if len(boxes) else np.zeros((0, 4))
+    return {2: 1, 6: 3}.get(first.shape[-1] if first.ndim else 0, 2)
+
+
+def pack(boxes: Boxes, maps: tuple[int, ...]) -> Float[np.ndarray, "B N ends"]:
     """Boxes of each image, checked against the maps' shape and filled up with NaN to the same number."""
-    count, height, width = maps
+    count, *sides = maps
     if len(boxes) != count:
         raise ValueError(
             f"each map needs its list of boxes: got {count} maps and {len(boxes)} lists of boxes"
         )
-    rows = [_checked(each, width, height, f"image {index}") for index, each in enumerate(boxes)]
-    packed = np.full((count, max(map(len, rows)), 4), np.nan, dtype=np.float32)
+    rows = [_checked(each, tuple(sides[::-1]), f"image {index}") for index, each in enumerate(boxes)]
+    packed = np.full((count, max(map(len, rows)), 2 * len(sides)), np.nan, dtype=np.float32)
     for index, each in enumerate(rows):
         packed[index, : len(each)] = each
     return packed
 
 
-def _checked(boxes: ArrayLike, width: int, height: int, where: str) -> Float[np.ndarray, "n 4"]:
+def _checked(boxes: ArrayLike, sides: tuple[int, ...], where: str) -> Float[np.ndarray, "n ends"]:
+    """Rows of boxes in an image of these sides, x first."""
+    rank = len(sides)
+    starts, ends = ([f"{axis}{end}" for axis in "xyz"[:rank]] for end in "01")
     rows = np.asarray(boxes, dtype=np.float64)
-    if rows.ndim == 1 and rows.size == 4:
+    if rows.ndim == 1 and rows.size == 2 * rank:
         rows = rows[None]
     if rows.size == 0:
         raise ValueError(f"{where} has no box: leave it out")
-    if rows.ndim != 2 or rows.shape[1] != 4:
-        raise ValueError(f"boxes are rows of x0, y0, x1, y1; {where} has shape {rows.shape}")
+    if rows.ndim != 2 or rows.shape[1] != 2 * rank:
+        raise ValueError(f"boxes are rows of {', '.join(starts + ends)}; {where} has shape {rows.shape}")
     for row in rows:
-        x0, y0, x1, y1 = row
+        low, high = row[:rank], row[rank:]
         if not np.isfinite(row).all():
             raise ValueError(f"{where}: the box {row.tolist()} is not finite")
-        if x1 <= x0 or y1 <= y0:
-            raise ValueError(f"{where}: the box {row.tolist()} has no area: x0 < x1 and y0 < y1 must hold")
-        if min(x0, y0) < -_ROUNDING or x1 > width + _ROUNDING or y1 > height + _ROUNDING:
+        if (high <= low).any():
+            held = " and ".join(f"{start} < {end}" for start, end in zip(starts, ends, strict=True))
+            raise ValueError(f"{where}: the box {row.tolist()} has no area: {held} must hold")
+        if min(low) < -_ROUNDING or (high > np.asarray(sides) + _ROUNDING).any():
+            order = " x ".join(("width", "height", "depth")[:rank]) if rank > 1 else "length"
             raise ValueError(
-                f"{where}: the box {row.tolist()} leaves the {width} x {height} pixels (width x height); "
+                f"{where}: the box {row.tolist()} leaves the {' x '.join(map(str, sides))} pixels ({order}); "
                 "jaxcam.metrics.rescale_boxes moves boxes from the picture to the map"
             )
     return rows

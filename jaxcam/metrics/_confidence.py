@@ -65,7 +65,7 @@ def over(count: int, chunk: int, job: Callable[[Array], Any]) -> Any:
     return jax.tree.map(lambda result: result[:count], results)
 
 
-def masked(image: Float[Array, "H W C"], shown: Float[Array, "H W"]) -> Array:
+def masked(image: Float[Array, "*space C"], shown: Float[Array, "*space"]) -> Array:
     """`x ⊙ L`, in the image's dtype. The image is normalised already: what L hides becomes the mean colour."""
     wide = max(image.dtype, shown.dtype, key=lambda dtype: jnp.finfo(dtype).bits)
     return (image.astype(wide) * shown.astype(wide)[..., None]).astype(image.dtype)

@@ -17,9 +17,9 @@ def average_drop(
 
     Args:
         probe: a model, from `jaxcam.probe`; the layer does not matter.
-        images: `(B, H, W, C)` of floating point, preprocessed for the model: what is masked becomes the mean colour.
+        images: `(B, *space, C)` of floating point, preprocessed for the model: what is masked becomes the mean colour.
         targets: class c: an integer, integers `(B,)`, or None for the most likely class of the unmasked image.
-        maps: `(B, H, W)` in [0, 1], as `jaxcam.explain` returns them.
+        maps: `(B, *space)` in [0, 1], as `jaxcam.explain` returns them.
         chunk: forward passes at once; by default what suits the device, as in `jaxcam.explain`.
 
     Returns:
@@ -40,7 +40,7 @@ def average_increase(
     """Average Increase (increase in confidence) of each image: `100 [O > Y]`. Higher is better.
 
     Args:
-        probe, images, targets, maps, chunk: as in `average_drop`: `(B, H, W, C)` and `(B, H, W)`.
+        probe, images, targets, maps, chunk: as in `average_drop`: `(B, *space, C)` and `(B, *space)`.
 
     Returns:
         `(B,)` in percent, 0 or 100; 0 where the masked image is the image. The mean over images is the published
@@ -57,7 +57,7 @@ def average_gain(
     """Average Gain of each image: `100 max(0, O - Y) / (1 - Y)`. Higher is better.
 
     Args:
-        probe, images, targets, maps, chunk: as in `average_drop`: `(B, H, W, C)` and `(B, H, W)`.
+        probe, images, targets, maps, chunk: as in `average_drop`: `(B, *space, C)` and `(B, *space)`.
 
     Returns:
         `(B,)` in percent, 0 to 100; 0 where Y is 1.

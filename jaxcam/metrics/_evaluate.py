@@ -43,9 +43,9 @@ def evaluate(
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
-        images: `(B, H, W, C)` of floating point, preprocessed for the model.
+        images: `(B, *space, C)` of floating point, preprocessed for the model.
         targets: an integer, integers `(B,)`, or None for the most likely class of the image.
-        maps: `(B, H, W)` in [0, 1].
+        maps: `(B, *space)` in [0, 1].
         metrics: names of `jaxcam.metrics.METRICS`.
         steps: of insertion and deletion.
         key, percentiles, noise, iterations: of ROAD, which needs the key, or a key for each image.
@@ -81,7 +81,7 @@ def evaluate(
         results |= combine(probe, images, results["target"], maps, drop, method, options or {})
     # Compute the rest from the maps alone.
     if "complexity" in metrics:
-        results["complexity"] = complexity(maps)
+        results["complexity"] = complexity(maps, rank=images.ndim - 2)
     if "pointing_game" in metrics:  # then there are boxes: _check_names has asked for them
         results["pointing_game"] = pointing_game(maps, cast(Boxes, boxes), tolerance=tolerance)
     if "energy_pointing_game" in metrics:

@@ -16,7 +16,7 @@ from ..targets._several import Ranked
 def check(
     probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike
 ) -> tuple[Array, Array | None, Array]:
-    """Images `(B, H, W, C)`, targets int32 `(B,)` or None, and maps `(B, H, W)`, as arrays of the device.
+    """Images `(B, *space, C)`, targets int32 `(B,)` or None, and maps `(B, *space)`, as arrays of the device.
 
     Raises:
         ValueError: shapes or counts that disagree, a class out of range, maps that are not finite or leave [0, 1].
@@ -24,31 +24,37 @@ def check(
     """
     images = check_images(images)
     targets = _check_targets(probe, images, targets)
-    maps = check_maps(maps, unit=True)
+    maps = check_maps(maps, unit=True, rank=images.ndim - 2)
     if maps.shape[0] != images.shape[0]:
         raise ValueError(f"each image needs its map: got {images.shape[0]} images and {maps.shape[0]} maps")
-    if maps.shape[1:] != images.shape[1:3]:
+    if maps.shape[1:] != images.shape[1:-1]:
         raise ValueError(
-            f"maps must have the images' size {images.shape[1:3]}; got {maps.shape[1:]}: jaxcam.explain returns them "
+            f"maps must have the images' size {images.shape[1:-1]}; got {maps.shape[1:]}: jaxcam.explain returns them "
             "so, and jaxcam.display makes them so from raw maps"
         )
     return images, targets, maps
 
 
-def check_maps(maps: ArrayLike, *, unit: bool = False) -> Float[Array, "B H W"]:
-    """Maps `(B, H, W)`, finite; with `unit`, in [0, 1]."""
+AXES = {1: "L", 2: "H, W", 3: "D, H, W"}  # of maps, by their rank
+
+
+def check_maps(maps: ArrayLike, *, unit: bool = False, rank: int = 2) -> Float[Array, "B *space"]:
+    """Maps `(B, *space)` of a rank, finite; with `unit`, in [0, 1]."""
+    if rank not in AXES:
+        raise ValueError(f"the rank of maps is 1 (signals), 2 (pictures) or 3 (volumes); got {rank!r}")
     if not isinstance(maps, jax.Array | np.ndarray):
         maps = np.asarray(maps)
-    if maps.ndim != 3:
-        hint = ". Add a batch axis: maps[None]" if maps.ndim == 2 else ""
-        raise ValueError(f"maps must be a batch (B, H, W); got shape {tuple(maps.shape)}{hint}")
+    if maps.ndim != rank + 1:
+        hint = ". Add a batch axis: maps[None]" if maps.ndim == rank else ""
+        raise ValueError(f"maps must be a batch (B, {AXES[rank]}); got shape {tuple(maps.shape)}{hint}")
     if 0 in maps.shape:
         raise ValueError(f"maps must not be empty; got shape {tuple(maps.shape)}")
     if not jnp.issubdtype(maps.dtype, jnp.floating):
         raise TypeError(f"maps must be of floating point; got dtype {maps.dtype}")
     if not isinstance(maps, Tracer):
+        inner = tuple(range(1, maps.ndim))
         numpy = jnp if isinstance(maps, jax.Array) else np
-        low, high = (np.asarray(each(maps, axis=(1, 2)), np.float64) for each in (numpy.min, numpy.max))
+        low, high = (np.asarray(each(maps, axis=inner), np.float64) for each in (numpy.min, numpy.max))
         bad = np.flatnonzero(~np.isfinite(high - low))
         if bad.size:
             raise ValueError(

@@ -1,5 +1,7 @@
 """Insertion and Deletion: the target's probability while pixels come or go, the most salient first."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -23,16 +25,17 @@ def insertion(
 ) -> Float[Array, "B"]:
     """Insertion of each image: `AUC = Σ_k (p_k + p_{k+1}) / (2 steps)` from the blurred picture to the picture.
 
-    After k of the steps, the `floor(k H W / steps)` pixels of highest saliency (row by row among equals) are the
+    After k of the steps, the `floor(k P / steps)` pixels of highest saliency (row by row among equals), of P, are the
     image's and the others those of its blur. Higher is better.
 
-    The blur is a Gaussian of 11 x 11 pixels with a deviation of 5, with zeros (the mean colour) beyond the border.
+    The blur is a Gaussian of 11 x 11 pixels (11 along each axis) with a deviation of 5, with zeros (the mean colour)
+    beyond the border.
 
     Args:
         probe: a model, from `jaxcam.probe`; the layer does not matter.
-        images: `(B, H, W, C)` of floating point, preprocessed for the model.
+        images: `(B, *space, C)` of floating point, preprocessed for the model.
         targets: an integer, integers `(B,)`, or None for the most likely class of the image.
-        maps: `(B, H, W)` in [0, 1]; only their order counts.
+        maps: `(B, *space)` in [0, 1]; only their order counts.
         steps: of the way from the first picture to the last; `steps + 1` points.
         chunk: forward passes at once; by default what suits the device, as in `jaxcam.explain`.
 
@@ -61,11 +64,11 @@ def deletion(
 ) -> Float[Array, "B"]:
     """Deletion of each image: `AUC = Σ_k (p_k + p_{k+1}) / (2 steps)` from the picture to zeros (the mean colour).
 
-    After k of the steps, the `floor(k H W / steps)` pixels of highest saliency (row by row among equals) are 0. Lower
+    After k of the steps, the `floor(k P / steps)` pixels of highest saliency (row by row among equals) are 0. Lower
     is better.
 
     Args:
-        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, H, W, C)` and `(B, H, W)`.
+        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, *space, C)` and `(B, *space)`.
 
     Returns:
         Area under the curve `(B,)`, by the trapezoid rule, in [0, 1].
@@ -87,7 +90,7 @@ def insertion_curve(
     """The curve under which `insertion` is the area: probabilities `(B, steps + 1)`; the last is the image's own.
 
     Args:
-        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, H, W, C)` and `(B, H, W)`.
+        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, *space, C)` and `(B, *space)`.
     """
     return _run(insertions, probe, images, targets, maps, steps, chunk)["insertion_curve"]
 
@@ -104,7 +107,7 @@ def deletion_curve(
     """The curve under which `deletion` is the area: probabilities `(B, steps + 1)`; the first is the image's own.
 
     Args:
-        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, H, W, C)` and `(B, H, W)`.
+        probe, images, targets, maps, steps, chunk: as in `insertion`: `(B, *space, C)` and `(B, *space)`.
     """
     return _run(deletions, probe, images, targets, maps, steps, chunk)["deletion_curve"]
 
@@ -131,8 +134,8 @@ def deletions(probe, images, targets, clean, maps, key, *, steps, chunk) -> dict
 
 def _points(probe, images, targets, maps, before, after, which, steps, chunk) -> Float[Array, "B points"]:
     """The probability after each of the steps in `which`; pixels turn from `before` to `after`."""
-    batch, height, width, _ = images.shape
-    turned = jnp.asarray([k * height * width // steps for k in which], dtype=jnp.int32)
+    batch, count = images.shape[0], math.prod(images.shape[1:-1])
+    turned = jnp.asarray([k * count // steps for k in which], dtype=jnp.int32)
     ranks = jax.vmap(rank)(maps)
 
     def one(job):
@@ -143,7 +146,7 @@ def _points(probe, images, targets, maps, before, after, which, steps, chunk) ->
     return over(batch * len(which), chunk, one).reshape(batch, len(which))
 
 
-def rank(shown: Float[Array, "H W"]) -> Array:
+def rank(shown: Float[Array, "*space"]) -> Array:
     """Each pixel's place in descending order of saliency, from 0; row by row among equals."""
     order = jnp.argsort(shown.ravel(), descending=True, stable=True)
     places = jnp.arange(order.size, dtype=jnp.int32)

@@ -7,7 +7,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from .._dtypes import ArrayLike
-from ._boxes import Boxes, pack
+from ._boxes import Boxes, pack, rank_of
 from ._inputs import check_maps
 from ._registry import TOLERANCE
 
@@ -16,9 +16,11 @@ def pointing_game(maps: ArrayLike, boxes: Boxes, *, tolerance: float | int = TOL
     """Pointing Game: `[d = 0 or d < tolerance]`, d the distance from the map's maximum to the nearest object pixel.
 
     Args:
-        maps: `(B, H, W)`; the first maximum, row by row, is the point.
-        boxes: for each image a list of boxes x0, y0, x1, y1 in pixels of the map (ends exclusive), or one box. Its
-            pixels are those that it touches. (`rescale_boxes` moves boxes from the picture to the map.)
+        maps: `(B, H, W)`; the first maximum, row by row, is the point. Signals have maps `(B, L)`, volumes
+            `(B, D, H, W)`: which of them they are is read from the boxes.
+        boxes: for each image a list of boxes x0, y0, x1, y1 in pixels of the map (ends exclusive), or one box: x0, x1
+            in a signal, x0, y0, z0, x1, y1, z1 in a volume. Its pixels are those that it touches. (`rescale_boxes`
+            moves boxes from the picture to the map.)
         tolerance: Euclidean, between centres of pixels, in pixels of the map.
 
     Returns:
@@ -34,16 +36,16 @@ def pointing_game(maps: ArrayLike, boxes: Boxes, *, tolerance: float | int = TOL
     """
     if not 0 <= tolerance < np.inf:
         raise ValueError(f"tolerance must be a distance in pixels, at least 0; got {tolerance}")
-    maps = check_maps(maps)
+    maps = check_maps(maps, rank=rank_of(boxes))
     return _pointing(maps, pack(boxes, maps.shape), tolerance)
 
 
 @jax.jit
 def _pointing(maps, boxes, tolerance):
     def one(shown, rows):
-        y, x = jnp.divmod(jnp.argmax(shown), shown.shape[1])
-        first, last = jnp.floor(rows[:, :2]), jnp.ceil(rows[:, 2:]) - 1
-        point = jnp.stack([x, y]).astype(rows.dtype)[None]
+        first, last = jnp.floor(rows[:, : shown.ndim]), jnp.ceil(rows[:, shown.ndim :]) - 1
+        place = jnp.unravel_index(jnp.argmax(shown), shown.shape)
+        point = jnp.stack(place[::-1]).astype(rows.dtype)[None]  # x first, as in a box
         apart = jnp.maximum(jnp.maximum(first - point, point - last), 0)
         squared = jnp.nanmin(jnp.sum(apart**2, axis=1))
         hit = (squared == 0) | (squared < jnp.square(tolerance).astype(rows.dtype))
@@ -56,9 +58,8 @@ def energy_pointing_game(maps: ArrayLike, boxes: Boxes) -> Float[Array, "B"]:
     """Energy-based pointing game: `Σ_inside L / Σ L`, inside the union of the boxes.
 
     Args:
-        maps: `(B, H, W)`, at least 0.
-        boxes: for each image a list of boxes x0, y0, x1, y1 in pixels of the map (ends exclusive), or one box. A pixel
-            is inside if a box touches it.
+        maps: `(B, H, W)`, at least 0; `(B, L)` of signals and `(B, D, H, W)` of volumes.
+        boxes: as for `pointing_game`. A pixel is inside if a box touches it.
 
     Returns:
         `(B,)`, shares in [0, 1]; 0 for a map of zeros.
@@ -69,7 +70,7 @@ def energy_pointing_game(maps: ArrayLike, boxes: Boxes) -> Float[Array, "B"]:
 
     Source: Wang et al. 2020, "Score-CAM", arXiv 1910.01279 [paper]; 0 for a map of zeros [ours].
     """
-    maps = check_maps(maps)
+    maps = check_maps(maps, rank=rank_of(boxes))
     if not isinstance(maps, Tracer) and jnp.min(maps) < 0:
         raise ValueError(f"energy needs maps of at least 0; these reach {jnp.min(maps):.3g}")
     return _energy(maps, pack(boxes, maps.shape))
@@ -78,11 +79,13 @@ def energy_pointing_game(maps: ArrayLike, boxes: Boxes) -> Float[Array, "B"]:
 @jax.jit
 def _energy(maps, boxes):
     def one(shown, rows):
-        inside = jnp.any(
-            _touched(rows[:, 1], rows[:, 3], shown.shape[0])[:, :, None]
-            & _touched(rows[:, 0], rows[:, 2], shown.shape[1])[:, None, :],
-            axis=0,
-        )
+        inside = jnp.ones((len(rows), *shown.shape), bool)
+        for axis, side in enumerate(shown.shape):
+            start = shown.ndim - 1 - axis  # x is a box's first number, and a map's last axis
+            touched = _touched(rows[:, start], rows[:, shown.ndim + start], side)
+            others = [1 + each for each in range(shown.ndim) if each != axis]
+            inside &= jnp.expand_dims(touched, others)
+        inside = jnp.any(inside, axis=0)
         total = jnp.sum(shown)
         part = jnp.sum(jnp.where(inside, shown, 0))
         return jnp.where(total > 0, part / jnp.where(total > 0, total, 1), 0)

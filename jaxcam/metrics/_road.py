@@ -108,6 +108,11 @@ def roads(
     probe, images, targets, clean, maps, key, *, percentiles, noise, iterations, chunk
 ) -> dict[str, Array]:
     """The family, for `run`."""
+    if images.ndim != 4:
+        raise ValueError(
+            "ROAD imputes a pixel from its 8 neighbours and is for pictures (B, H, W, C); got images of shape "
+            f"{images.shape}: insertion and deletion take signals and volumes"
+        )
     count = len(percentiles)
     thresholds = jax.vmap(lambda shown: quantiles(shown, percentiles))(maps)
     opposite = jax.vmap(lambda shown: quantiles(1 - shown, percentiles))(maps)

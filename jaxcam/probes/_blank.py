@@ -66,12 +66,13 @@ def why_blank(probe: Probe, image: Image, target: Target) -> str:
 def warn_of_blank(
     probe: Probe, images: Array, targets: PyTree, axis: int | None, maps: Array, outputs: PyTree
 ) -> None:
-    """Warns of maps `(B, H, W)` or `(B, T, H, W)` that are not finite, or zero everywhere for want of a gradient.
+    """Warns of maps `(B, *space)` or `(B, T, *space)` that are not finite, or zero everywhere for want of a gradient.
 
     It waits for the maps. One image is looked at again where a map is zero everywhere.
     """
     values = np.asarray(maps)
-    unsound = ~np.isfinite(values).all(axis=(-2, -1))
+    space = tuple(range(-(images.ndim - 2), 0))
+    unsound = ~np.isfinite(values).all(axis=space)
     if isinstance(targets, Above):  # NaN is what it gives in place of a class that is not there
         unsound &= np.asarray(targets.present(outputs))
     wrong = np.argwhere(unsound)
@@ -82,7 +83,7 @@ def warn_of_blank(
             MapWarning,
             stacklevel=3,
         )
-    blank = np.argwhere(~values.any(axis=(-2, -1)))
+    blank = np.argwhere(~values.any(axis=space))
     if not len(blank):
         return
     image, *place = blank[0].tolist()

@@ -63,18 +63,37 @@ def check_array(images: object) -> None:
 
 def channels_first(image: Array | np.ndarray) -> str | None:
     """What may be wrong with an image that a model rejects."""
-    few = (1, 3, 4)
-    if image.shape[0] not in few or image.shape[-1] in few:
-        return None
-    return (
-        f"an image of shape {tuple(image.shape)} looks as if the channels came first, and a probe takes (H, W, C): "
-        "image.transpose(1, 2, 0), or images.transpose(0, 2, 3, 1) of a batch"
-    )
+    few, rank = (1, 3, 4), image.ndim - 1
+    shape = tuple(image.shape)
+    if rank > 1 and shape[0] in few and shape[-1] not in few:
+        one, batch = ("2, 0", "3, 1") if rank == 2 else ("2, 3, 0", "3, 4, 1")
+        return (
+            f"an image of shape {shape} looks as if the channels came first, and a probe takes "
+            f"({_AXES[rank]}, C): image.transpose(1, {one}), or images.transpose(0, 2, {batch}) of a batch"
+        )
+    return None
+
+
+def taken_for(image: Array | np.ndarray) -> str | None:
+    """What an image was taken for that may have been meant as another kind."""
+    rank, shape = image.ndim - 1, tuple(image.shape)
+    if rank == 3:
+        return (
+            f"an image of shape {shape} is one volume (D, H, W, C); of a batch of pictures take one at a time: map "
+            "over it with jax.vmap, or call jaxcam.explain"
+        )
+    if rank == 1:
+        return f"an image of shape {shape} is one signal (L, C), and a picture is (H, W, C)"
+    return None
+
+
+_AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
 
 
 def one_position(who: str, image: Array | np.ndarray, default: str | None) -> str:
     known = f", such as {default!r}" if default else ""
+    size = "x".join(map(str, image.shape[:-1]))
     return (
-        f"{who} has one position for an image of {image.shape[0]}x{image.shape[1]}, and a map of one position says "
+        f"{who} has one position for an image of {size}, and a map of one position says "
         f"nothing: probe an earlier layer{known}, or take larger images"
     )

@@ -18,7 +18,7 @@ from ._keras import is_keras, keras_parts
 from ._layers import Layer, labels_of, no_such
 from ._linen import Linen, linen_layer
 from ._marks import varying
-from ._mistakes import channels_first, check_array, check_model, not_a_model, one_position
+from ._mistakes import channels_first, check_array, check_model, not_a_model, one_position, taken_for
 from ._modes import check_call
 from ._nnx import Submodule, static_and_arrays
 from ._paths import resolve
@@ -27,7 +27,7 @@ from ._tokens import as_map
 from ._walk import Inputs, Walk, onward
 
 Edit = Callable[[Array], Array]
-Image = Float[Array | np.ndarray, "H W C"]
+Image = Float[Array | np.ndarray, "*image C"]
 NO_INPUTS: Inputs = ((), {})
 
 
@@ -87,7 +87,7 @@ class Probe:
         """Runs the model on one image.
 
         Args:
-            image: `(H, W, C)`, preprocessed as the model wants it.
+            image: `(H, W, C)`, preprocessed as the model wants it; a signal is `(L, C)`, a volume `(D, H, W, C)`.
             edit: a function of the layer's activation `(h, w, K)` that returns what the rest of the model gets; of
                 several layers, a dictionary of such functions by layer, for all of them or for some.
 
@@ -97,7 +97,7 @@ class Probe:
 
         Raises:
             TypeError: an image that is not of floating point.
-            ValueError: an image that is not `(H, W, C)`, a layer that is called twice or never, an activation
+            ValueError: an image of another number of axes, a layer that is called twice or never, an activation
                 that is neither a map nor a grid of tokens or that has one position only, an edit that changes the
                 shape, a model that runs in training mode.
         """
@@ -169,13 +169,15 @@ class Probe:
         except Exception as error:
             if advice := channels_first(image):
                 raise ValueError(f"{advice}. The model said: {error}") from error
+            if note := taken_for(image):
+                error.add_note(note)
             raise
         return walk, layer, activation
 
     def _map(self, image: Image, layer: Layer, activation: Array) -> tuple[Array, Callable[[Array], Array]]:
         """An activation as a map `(1, h, w, K)`, and the function that puts such a map in its place."""
-        seen, restore = as_map(activation, (image.shape[0], image.shape[1]), self.anatomy.tokens, layer.who)
-        if seen.shape[1:3] == (1, 1):
+        seen, restore = as_map(activation, image.shape[:-1], self.anatomy.tokens, layer.who)
+        if all(side == 1 for side in seen.shape[1:-1]):
             raise ValueError(one_position(layer.who, image, getattr(self.anatomy, "default", None)))
         return seen, restore
 
@@ -204,7 +206,7 @@ class Probe:
         ordered = {label: found[label] for label in self.layers}
         return ordered if len(ordered) > 1 else next(iter(ordered.values()))
 
-    def tree_flatten(self):
+    def tree_flatten(self) -> tuple[tuple, Any]:
         return (self.parameters, self.inputs, self.read), self.anatomy
 
     @classmethod
@@ -398,10 +400,10 @@ def zeros_of(kind: Any) -> Array:
 
 def check_image(image: Array | np.ndarray) -> None:
     check_array(image)
-    if image.ndim != 3:
+    if image.ndim not in (2, 3, 4):
         raise ValueError(
-            f"a probe takes one image (H, W, C); got shape {image.shape}. "
-            "Map over a batch with jax.vmap, or call jaxcam.explain."
+            f"a probe takes one image (H, W, C), one signal (L, C) or one volume (D, H, W, C); got shape "
+            f"{image.shape}. Map over a batch with jax.vmap, or call jaxcam.explain."
         )
     if not jnp.issubdtype(image.dtype, jnp.floating):
         raise TypeError(

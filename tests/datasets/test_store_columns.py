@@ -8,7 +8,7 @@ from jaxcam.datasets.store._columns import KINDS, columns
 from jaxcam.datasets.store._store import Store
 from jaxcam.datasets.store._writer import Writer
 
-SETTINGS = {"height": 4, "width": 4, "maps_dtype": "float16", "classes": 9, "logits": True}
+SETTINGS = {"size": (4, 4), "maps_dtype": "float16", "classes": 9, "logits": True}
 
 
 @pytest.mark.parametrize("targets", [1, 3])

@@ -239,7 +239,7 @@ def test_conventions(name):
     if parameters[0].name == "probe":
         assert [each.name for each in parameters[:4]] == ["probe", "images", "targets", "maps"]
         assert all(each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in parameters[4:])
-        assert "(B, H, W, C)" in text
+        assert "(B, H, W, C)" in text or "(B, *space, C)" in text
     for each in parameters:
         assert re.search(rf"\b{each.name}\b", text.split("Args:")[1]), each.name
     if name in metrics.METRICS:

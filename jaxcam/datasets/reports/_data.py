@@ -10,10 +10,12 @@ from ..._display import display
 from ..store._columns import DONE, FAILED, KINDS
 from ..store._store import Store
 from ..store._verify import check_written
-from ._maps import bytes8, entropy, shrink
+from ._flat import flat
+from ._maps import bytes8, entropy, shrink, shrink_space
 
 CLASSES = 120  # mean maps of single classes: those of the most frequent
 BINS = 30
+CELLS = 28  # longest side of the signal or volume whose entropy is taken
 
 
 @dataclass(kw_only=True)
@@ -24,7 +26,7 @@ class Scan:
         columns: values of each record: (N,) status, predicted and label; (N, T) target, score, probability,
             `entropy` of the small map, and (N, 1) or (N, T) any further floats that the store holds.
         errors: why a record failed, by row.
-        maps: of the records that were asked for, by row: uint8 (T, h, w).
+        maps: of the records that were asked for, by row: uint8 (T, h, w), `flat`.
         sums, counts: over all maps of a class, by class: float (h, w), and how many.
     """
 
@@ -114,8 +116,10 @@ def scan(store: Store, *, keep: Collection[int], edge: int) -> Scan:
         done = np.flatnonzero(columns["status"][rows] == DONE)
         if not len(done):
             continue
-        small = shrink(_shown(store.read("maps", start, start + step)[done], raw), edge)
-        columns["entropy"][start + done] = entropy(small)
+        shown = _shown(store.read("maps", start, start + step)[done], raw, store.rank)
+        small = shrink(flat(shown, store.rank), edge)
+        cells = small if store.rank == 2 else shrink_space(shown, CELLS, store.rank)
+        columns["entropy"][start + done] = entropy(cells, store.rank)
         for row, maps in zip((start + done).tolist(), small, strict=True):
             if row in keep:
                 found.maps[row] = bytes8(maps)
@@ -130,11 +134,11 @@ def _two(column: np.ndarray) -> np.ndarray:
     return column if column.ndim == 2 else column[:, None]
 
 
-def _shown(maps: np.ndarray, raw: bool) -> np.ndarray:
-    """Maps as they are displayed: (n, T, h, w) float32 in [0, 1], without NaN."""
+def _shown(maps: np.ndarray, raw: bool, rank: int) -> np.ndarray:
+    """Maps as they are displayed: (n, T, *space) float32 in [0, 1], without NaN."""
     maps = maps.astype(np.float32) if maps.dtype != np.uint8 else maps / np.float32(255)
-    maps = maps if maps.ndim == 4 else maps[:, None]
-    return np.asarray(display(maps)) if raw else np.nan_to_num(maps, posinf=1).clip(0, 1)
+    maps = maps if maps.ndim == rank + 2 else maps[:, None]
+    return np.asarray(display(maps, rank=rank)) if raw else np.nan_to_num(maps, posinf=1).clip(0, 1)
 
 
 def mean(column: np.ndarray) -> tuple[float, float, int] | None:

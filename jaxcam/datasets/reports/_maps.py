@@ -10,6 +10,17 @@ def shrink(maps: np.ndarray, edge: int) -> np.ndarray:
     return fit(maps, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
+def shrink_space(maps: np.ndarray, edge: int, rank: int) -> np.ndarray:
+    """`shrink` of maps (..., *space) of any rank."""
+    if rank == 2:
+        return shrink(maps, edge)
+    scale = min(1, edge / max(maps.shape[-rank:]))
+    for axis in range(-rank, 0):
+        cells = max(1, round(maps.shape[axis] * scale))
+        maps = np.moveaxis(np.moveaxis(maps, axis, -1) @ _areas(maps.shape[axis], cells).T, -1, axis)
+    return maps
+
+
 def fit(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(..., h, w) -> (..., *size), each cell the mean over the area that it covers."""
     if maps.shape[-2:] == size:
@@ -26,12 +37,12 @@ def _areas(length: int, cells: int) -> np.ndarray:
     return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def entropy(maps: np.ndarray) -> np.ndarray:
-    """(..., h, w) -> (...): entropy of the map as a distribution over its cells, over the logarithm of their number.
+def entropy(maps: np.ndarray, rank: int = 2) -> np.ndarray:
+    """(..., *space) -> (...): entropy of the map as a distribution over its cells, over the logarithm of their number.
 
     0 where one cell holds all, 1 where all are alike, NaN where the map is zero all over.
     """
-    flat = maps.reshape(*maps.shape[:-2], -1)
+    flat = maps.reshape(*maps.shape[:-rank], -1)
     total = flat.sum(axis=-1, keepdims=True)
     share = flat / np.where(total > 0, total, 1)
     bits = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=-1) / np.log(max(2, flat.shape[-1]))

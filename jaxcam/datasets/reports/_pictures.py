@@ -15,6 +15,7 @@ from ...models._preprocess import IMAGENET, Preprocess
 from ..sources._open import open as open_source
 from ..sources._record import Unreadable
 from ..store._store import Store
+from ._flat import drawn
 
 EDGE = 384  # sides of a picture in pixels, at most
 _LARGEST = 10_000  # sides in pixels that a store may say of a model's input
@@ -35,7 +36,8 @@ class Pictures:
     """
 
     def __init__(self, store: Store, *, root: Path | None = None):
-        self._paths, self._preprocess = store.paths, _preprocess(store.attributes)
+        as_is = _is_array(store.attributes)  # records that the model took as they are
+        self._paths, self._preprocess = store.paths, None if as_is else _preprocess(store.attributes)
         self._crop = store.attributes.get("fit", "crop") == "crop"
         self._digests = store.read("digest") if "digest" in store.arrays else None
         self._find = _finder(store, root)
@@ -53,6 +55,8 @@ class Pictures:
 
     def _view(self, picture: Image.Image | np.ndarray) -> Image.Image:
         pre = self._preprocess
+        if pre is None:
+            return drawn(np.asarray(picture))
         if not isinstance(picture, Image.Image):  # preprocessed already: (H, W, 3), as the model took it
             pixels = 255 * (np.asarray(picture) * pre.std + pre.mean)
             view = Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
@@ -80,7 +84,7 @@ def _finder(store: Store, root: Path | None) -> Callable[[int], tuple[Any, bytes
     try:
         if kind not in ("array", "arrayrecord"):
             raise ValueError("it was a Python object")
-        records = open_source(location)
+        records = open_source(location, preprocessed=_is_array(store.attributes))
     except (ValueError, OSError, ImportError) as error:
         return _unable(f"no picture: the source cannot be read again: {error}")
 
@@ -123,6 +127,11 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that no file can have
         return False
+
+
+def _is_array(about: dict[str, Any]) -> bool:
+    """Whether the records are arrays of any rank, of which a run says the shape."""
+    return isinstance(about.get("shape"), list)
 
 
 def _preprocess(about: dict[str, Any]) -> Preprocess:

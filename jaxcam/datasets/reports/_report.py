@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,10 +16,12 @@ from ..store._foreign import open_foreign
 from ..store._store import Store
 from ._budget import BLOCK, Blocks, base64
 from ._data import Scan, scan
+from ._flat import aspect
 from ._pictures import Pictures
 from ._rows import match, names, rows
 
 EDGES = (28, 20, 14, 10, 7)  # of the maps: the largest that leaves half of the budget to the pictures
+THINGS = {1: "signal", 2: "picture", 3: "volume"}  # what a record is called, by the rank of its map
 COLOURS = ("turbo", "jet", "viridis", "magma", "gray")
 SCRIPTS = ("tools", "data", "maps", "state", "panels", "grid", "dialog", "figures", "main")
 
@@ -84,6 +87,7 @@ def report(
         raise ValueError(f"pictures: no folder {str(pictures)!r}")
     # Open the stores, match their records by path and choose those to show.
     opened = [open_foreign(each) for each in places]
+    _check_ranks(opened)
     paths, table = match(opened)
     if not paths:
         raise ValueError(f"{places[0]} holds no records yet")
@@ -102,7 +106,8 @@ def report(
         "title": title or _title(scans),
         "records": records,
         **rows(scans, table, paths),
-        "aspect": _aspect(opened[0]),
+        "thing": THINGS[opened[0].rank],
+        "aspect": aspect(_space(opened[0])),
         "block": BLOCK,
         "colours": {name: base64(_colours(name)) for name in COLOURS},
     }
@@ -146,10 +151,15 @@ def _script(name: str, value: object) -> bytes:
 
 
 def _edge(stores: Sequence[Store], records: int, room: int) -> int:
-    """Longest side of the maps: the largest of `EDGES` that takes half of the room at most, or the smallest."""
-    targets = sum(store.array("maps").shape[1] if store.array("maps").ndim == 4 else 1 for store in stores)
-    fits = (edge for edge in EDGES if records * targets * edge**2 * 4 / 3 <= room / 2)
-    return next(fits, EDGES[-1])
+    """Longest side of the flat maps: the largest that takes half of the room at most, or the smallest.
+
+    `EDGES` are those of pictures; a signal's map has one row of cells, and a volume's two panels beside each other.
+    """
+    targets = sum(math.prod(store.array("maps").shape[1 : -store.rank]) for store in stores)
+    rank = stores[0].rank
+    edges = [edge * {1: 8, 2: 1, 3: 2}[rank] for edge in EDGES]
+    fits = (edge for edge in edges if records * targets * edge ** min(rank, 2) * 4 / 3 <= room / 2)
+    return next(fits, edges[-1])
 
 
 def _title(scans: Sequence[Scan]) -> str:
@@ -159,10 +169,16 @@ def _title(scans: Sequence[Scan]) -> str:
     )
 
 
-def _aspect(store: Store) -> float:
-    """Width over height of what a map covers: the picture's part that the model saw."""
-    height, width = store.array("maps").shape[-2:]
-    return width / height
+def _space(store: Store) -> tuple[int, ...]:
+    """The spatial size of a map."""
+    return tuple(store.array("maps").shape[-store.rank :])
+
+
+def _check_ranks(stores: Sequence[Store]) -> None:
+    ranks = sorted({store.rank for store in stores})
+    if len(ranks) > 1:
+        names = " and ".join(f"{THINGS[rank]}s" for rank in ranks)
+        raise ValueError(f"maps of {names} cannot stand side by side: make a report of each")
 
 
 def _colours(name: str) -> bytes:

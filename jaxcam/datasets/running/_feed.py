@@ -31,19 +31,20 @@ class Batch(NamedTuple):
     """
 
     start: int
-    images: Float[np.ndarray, "B S S 3"]
+    images: Float[np.ndarray, "B *space C"]
     records: list[Record | Failed]
 
 
 def feed(
     source: Source,
-    preprocess: Preprocess,
+    preprocess: Preprocess | None,
     *,
     batch: int,
     indices_of_batches: Iterable[int],
     crop: bool,
     workers: int,
     ahead: int,
+    shape: tuple[int, ...] = (),
 ) -> Generator[Batch, None, None]:
     """Batches `i` of records `i * batch` and on, in the order of `indices_of_batches`.
 
@@ -55,6 +56,7 @@ def feed(
         batch: records in a batch.
         workers: threads. A source that is not safe to share needs 1.
         ahead: batches in memory at most, the one handed out included; 1 reads nothing ahead.
+        preprocess: None for records that are arrays of this `shape`, `(*space, C)`, and are taken as they are.
 
     Raises:
         ValueError: `batch`, `workers` or `ahead` below 1.
@@ -64,10 +66,27 @@ def feed(
     for name, value in (("batch", batch), ("workers", workers), ("ahead", ahead)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}")
-    return _feed(source, preprocess, batch, indices_of_batches, crop, workers, ahead)
+    shape = shape if preprocess is None else (preprocess.size, preprocess.size, 3)
+    return _feed(source, preprocess, batch, indices_of_batches, crop, workers, ahead, shape)
 
 
-def _feed(source, preprocess, batch, indices, crop, workers, ahead):
+def shape_of_records(source: Source) -> tuple[int, ...]:
+    """The shape `(*space, C)` of the records of a source of arrays: the first one's."""
+    try:
+        picture = source[0].picture
+    except Unreadable as error:
+        raise ValueError(
+            f"preprocess=None: the first record tells the shape of all, and it {error}"
+        ) from error
+    if not isinstance(picture, np.ndarray):
+        raise ValueError(
+            "preprocess=None is for arrays of floats (*space, C); these records are pictures, which need the model's "
+            "preprocess="
+        )
+    return picture.shape
+
+
+def _feed(source, preprocess, batch, indices, crop, workers, ahead, shape):
     pool = ThreadPoolExecutor(workers, thread_name_prefix="feed")
     waiting: deque[tuple[int, np.ndarray, list[Future]]] = deque()
 
@@ -75,7 +94,7 @@ def _feed(source, preprocess, batch, indices, crop, workers, ahead):
         start, stop = index * batch, min((index + 1) * batch, len(source))
         if not 0 <= start < stop:
             raise IndexError(f"no batch {index}: {len(source)} records make {-(-len(source) // batch)}")
-        images = np.zeros((batch, preprocess.size, preprocess.size, 3), np.float32)
+        images = np.zeros((batch, *shape), np.float32)
         work = (source, preprocess, crop)
         return start, images, [pool.submit(_fill, images[i - start], i, *work) for i in range(start, stop)]
 
@@ -93,7 +112,9 @@ def _feed(source, preprocess, batch, indices, crop, workers, ahead):
         pool.shutdown(cancel_futures=True)
 
 
-def _fill(row: np.ndarray, i: int, source: Source, preprocess: Preprocess, crop: bool) -> Record | Failed:
+def _fill(
+    row: np.ndarray, i: int, source: Source, preprocess: Preprocess | None, crop: bool
+) -> Record | Failed:
     try:
         with guarded():
             record = source[i]
@@ -101,21 +122,21 @@ def _fill(row: np.ndarray, i: int, source: Source, preprocess: Preprocess, crop:
         return Failed(source.name(i), error.digest, str(error))
     try:
         with guarded():  # PIL decodes late, and its metadata later
-            row[:] = _image(record.picture, preprocess, crop)
+            row[:] = _image(record.picture, preprocess, crop, row.shape)
     except Unreadable as error:
         refused = isinstance(error.__cause__, TypeError | ValueError)  # by `preprocess`, in words of its own
         return Failed(record.path, record.digest, str(error.__cause__ if refused else error))
     return record._replace(picture=None)
 
 
-def _image(picture: Any, preprocess: Preprocess, crop: bool) -> np.ndarray:
+def _image(picture: Any, preprocess: Preprocess | None, crop: bool, shape: tuple[int, ...]) -> np.ndarray:
     if isinstance(picture, Image.Image):
+        if preprocess is None:
+            raise ValueError("is a picture, and pictures need preprocess=")
         return preprocess(picture, crop=crop)
-    image, size = picture, preprocess.size
-    if image.shape != (size, size, 3):
-        raise ValueError(
-            f"floats are taken as they are: the model wants {(size, size, 3)}, got {image.shape}"
-        )
+    image = picture
+    if image.shape != shape:
+        raise ValueError(f"floats are taken as they are: the model wants {shape}, got {image.shape}")
     if not np.isfinite(image).all():
         raise ValueError("holds values that are not finite (NaN or infinity)")
     return image

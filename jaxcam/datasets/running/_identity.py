@@ -27,7 +27,7 @@ def describe(
     request: Request,
     options: Options,
     source: Source,
-    preprocess: Preprocess,
+    preprocess: Preprocess | None,
     *,
     crop: bool,
     more: Mapping[str, Any],
@@ -49,7 +49,7 @@ def describe(
         "stored": plan.stored,
         "size": list(plan.size),
         "fit": "crop" if crop else "squeeze",
-        "preprocess": preprocess.described(),
+        "preprocess": None if preprocess is None else preprocess.described(),
         "maps_dtype": plan.maps_dtype,
         "logits": plan.logits,
         "metrics": list(plan.metrics),
@@ -64,6 +64,8 @@ def describe(
         "platform": jax.default_backend(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if preprocess is None:
+        made["shape"] = [*plan.size, plan.channels]  # of a record, which is an array
     return json.loads(json.dumps(made))  # as it will be read again: tuples are lists
 
 

@@ -27,7 +27,8 @@ class Plan:
     Attributes:
         targets: the k most likely classes; or classes, the same for every record; or None: each record's own.
         stored: "image" and "layer", maps for display at `size` or the layer's size; "raw", signed ones.
-        size: `(H, W)` of the images, and of maps that are stored as "image".
+        size: the images' spatial size, such as `(H, W)`, and that of maps that are stored as "image".
+        channels: of the images.
         metrics: of the maps as they are displayed over the images: some of `NEED_NOTHING`.
 
     Raises ValueError for a word that is none of those listed above.
@@ -35,10 +36,11 @@ class Plan:
 
     targets: Top | tuple[int, ...] | None
     stored: str
-    size: tuple[int, int]
+    size: tuple[int, ...]
     maps_dtype: str
     logits: bool
     metrics: tuple[str, ...] = ()
+    channels: int = 3
 
     def __post_init__(self):
         choose("stored", self.stored, STORED)
@@ -70,7 +72,7 @@ class Plan:
             TypeError: an option that the method does not have.
         """
         check_probe(probe)
-        images = jax.ShapeDtypeStruct((batch, *self.size, 3), jnp.float32)
+        images = jax.ShapeDtypeStruct((batch, *self.size, self.channels), jnp.float32)
         output = shape_of_output(probe, images)
         if getattr(output, "ndim", 0) != 1:
             raise ValueError(f"a data set's run needs a model that returns a vector of logits; got {output}")
@@ -80,10 +82,8 @@ class Plan:
 
     def columns(self, shape: "Shape") -> tuple[Column, ...]:
         """The arrays of the store."""
-        height, width = self.size if self.stored == "image" else (shape.height, shape.width)
         return columns(
-            height=height,
-            width=width,
+            size=self.size if self.stored == "image" else shape.size,
             maps_dtype=self.maps_dtype,
             targets=self.count,
             classes=shape.classes,
@@ -96,8 +96,7 @@ class Shape(NamedTuple):
     """Number of classes of the model, and size of the layer's maps."""
 
     classes: int
-    height: int
-    width: int
+    size: tuple[int, ...]
 
 
 def shape_of(request: Request) -> Shape:
@@ -108,7 +107,7 @@ def shape_of(request: Request) -> Shape:
         image,
         request.arrays,
     )
-    return Shape(request.output.shape[0], *raw.shape)
+    return Shape(request.output.shape[0], raw.shape)
 
 
 def parse_targets(given: PyTree) -> Top | tuple[int, ...] | None:

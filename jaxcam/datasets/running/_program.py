@@ -38,7 +38,7 @@ _maps_of = jax.jit(
 def compute(
     plan: Plan, static: Static, probe: Probe, arrays: Arrays, images: Array, labels: Array
 ) -> dict[str, Array]:
-    """The columns that the model gives, for images `(B, H, W, 3)` and their own classes `(B,)`.
+    """The columns that the model gives, for images `(B, *space, C)` and their own classes `(B,)`.
 
     `static` and `arrays` are those of the plan's request.
 
@@ -56,7 +56,9 @@ def compute(
     top_logit, top_class = jax.lax.top_k(outputs, min(SHOWN, outputs.shape[1]))
     chosen = jax.lax.top_k(outputs, targets.k)[1] if isinstance(targets, Top) else targets
     score = jnp.take_along_axis(outputs, chosen, axis=1)
-    maps = raw if plan.stored == "raw" else display(raw, size=plan.size if plan.stored == "image" else None)
+    rank = len(plan.size)
+    size = plan.size if plan.stored == "image" else None
+    maps = raw if plan.stored == "raw" else display(raw, size=size, rank=rank)
     stored = maps.astype(plan.maps_dtype)
     found = {
         "maps": stored,
@@ -75,7 +77,7 @@ def compute(
     good = [jnp.isfinite(each).all(axis=tuple(range(1, each.ndim))) for each in (outputs, raw, maps, stored)]
     problem = jnp.select([~good[0], ~(good[1] & good[2]), ~good[3]], [1, 2, 3], 0).astype(jnp.int32)
     top = {"predicted": top_class[:, 0], "top_class": top_class, "top_logit": top_logit}
-    return found | top | {"problem": problem, "zero": (raw == 0).all(axis=(2, 3))}
+    return found | top | {"problem": problem, "zero": (raw == 0).all(axis=tuple(range(-rank, 0)))}
 
 
 def _measured(plan: Plan, probe: Probe, images: Array, targets: Array, raw: Array) -> dict[str, Array]:
@@ -98,12 +100,12 @@ class Program:
         shared = request.probe, request.arrays
         self._shared = jax.device_put(shared, NamedSharding(mesh, PartitionSpec()))
         count = self.devices * self.batch
-        images = jax.ShapeDtypeStruct((count, *plan.size, 3), jnp.float32, sharding=self._split)
+        images = jax.ShapeDtypeStruct((count, *plan.size, plan.channels), jnp.float32, sharding=self._split)
         labels = jax.ShapeDtypeStruct((count,), jnp.int32, sharding=self._split)
         self._run = _step.lower(plan, request.static, mesh, *self._shared, images, labels).compile()
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Array]:
-        """Starts a step on images `(devices * batch, H, W, 3)` and labels of as many; gives its results, which may
+        """Starts a step on images `(devices * batch, *space, C)` and labels of as many; gives its results, which may
         not be there yet."""
         return self._run(*self._shared, *jax.device_put((images, labels), self._split))
 

@@ -38,6 +38,7 @@ class Arrays(Guarded):
     Args:
         pictures: uint8 (N, H, W), (N, H, W, 3) or (N, H, W, 4); or floats (N, H, W, 3), preprocessed already. Whatever
             has `shape`, `dtype` and `[i]`.
+        preprocessed: they are floats (N, *space, C) of any rank: signals, pictures or volumes.
         labels: N whole numbers, or None.
         location: where the array lies; records are named after its last part.
     """
@@ -45,9 +46,17 @@ class Arrays(Guarded):
     kind = "array"
     classes = None
 
-    def __init__(self, pictures: HasPictures, *, labels: ArrayLike | None = None, location: str):
+    def __init__(
+        self,
+        pictures: HasPictures,
+        *,
+        labels: ArrayLike | None = None,
+        location: str,
+        preprocessed: bool = False,
+    ):
         shape, dtype = tuple(pictures.shape), np.dtype(pictures.dtype)
-        _check(shape, dtype, location)
+        _check(shape, dtype, location, preprocessed)
+        self._preprocessed = preprocessed
         self.pictures, self.location, self._called = pictures, location, Path(location).name
         self.shape, self.dtype = shape, dtype
         self._labels = None if labels is None else np.asarray(labels)
@@ -68,7 +77,8 @@ class Arrays(Guarded):
 
     def read(self, i: int) -> Record:
         picture = np.asarray(self.pictures[i])
-        return record_of((picture, None if self._labels is None else self._labels[i]), self.name(i))
+        label = None if self._labels is None else self._labels[i]
+        return record_of((picture, label), self.name(i), preprocessed=self._preprocessed)
 
     def digest(self, i: int) -> bytes:
         return hashlib.sha256(np.ascontiguousarray(self.pictures[i]).tobytes()).digest()
@@ -87,12 +97,12 @@ class Arrays(Guarded):
         return digest.hexdigest()
 
 
-def open_npy(path: Path, labels: ArrayLike | None) -> Arrays:
+def open_npy(path: Path, labels: ArrayLike | None, *, preprocessed: bool = False) -> Arrays:
     """A .npy, mapped into memory: nothing is read before it is asked for."""
-    return Arrays(_load(path, mmap_mode="r"), labels=labels, location=str(path))
+    return Arrays(_load(path, mmap_mode="r"), labels=labels, location=str(path), preprocessed=preprocessed)
 
 
-def open_npz(path: Path, labels: ArrayLike | None) -> Arrays:
+def open_npz(path: Path, labels: ArrayLike | None, *, preprocessed: bool = False) -> Arrays:
     """A .npz, whose pictures are read into memory as a whole; its labels, if `labels` gives none."""
     archive = _load(path)
     if not isinstance(archive, NpzFile):
@@ -102,7 +112,8 @@ def open_npz(path: Path, labels: ArrayLike | None) -> Arrays:
         if unpacked > (most := 4 * path.stat().st_size + _UNPACKED):
             raise ValueError(f"its arrays take {unpacked} bytes, more than {most}: unpack it to .npy files")
         pictures, own = pick(archive, path)
-    return Arrays(pictures, labels=own if labels is None else labels, location=str(path))
+    labels = own if labels is None else labels
+    return Arrays(pictures, labels=labels, location=str(path), preprocessed=preprocessed)
 
 
 def read_labels(labels: str | os.PathLike[str] | ArrayLike | None) -> ArrayLike | None:
@@ -128,8 +139,15 @@ def pick(arrays: Mapping[str, Any], path: Path) -> tuple[Any, Any]:
     return arrays[pictures], None if labels is None else arrays[labels]
 
 
-def _check(shape: tuple[int, ...], dtype: np.dtype, location: str) -> None:
-    if is_float(dtype):
+def _check(shape: tuple[int, ...], dtype: np.dtype, location: str, preprocessed: bool) -> None:
+    if preprocessed:
+        if not is_float(dtype) or len(shape) not in (3, 4, 5):
+            raise ValueError(
+                f"{location}: preprocessed records are floats (N, L, C) of signals, (N, H, W, C) of pictures or "
+                f"(N, D, H, W, C) of volumes; got {dtype} {shape}"
+            )
+        fine = True
+    elif is_float(dtype):
         fine = len(shape) == 4 and shape[3] == 3
     else:
         fine = dtype == np.uint8 and (len(shape) == 3 or (len(shape) == 4 and shape[3] in (3, 4)))

@@ -19,11 +19,12 @@ from ._record import Boxes, Record, Unreadable, as_text
 _CLASSES = 2**31  # a store holds them in 32 bits
 
 
-def record_of(item: object, name: str) -> Record:
+def record_of(item: object, name: str, *, preprocessed: bool = False) -> Record:
     """A record from a picture, a pair (picture, label), or a dict with `picture` and perhaps `path`, `label`, `boxes`.
 
     A picture is PIL's, an array that `jaxcam.models.preprocess` takes, floats (H, W, 3) preprocessed already, encoded
-    bytes, or the path of a file. A dict without a picture has its `path` read.
+    bytes, or the path of a file. A dict without a picture has its `path` read. If `preprocessed`, it is an array of
+    floats (*space, C) of any rank and nothing else.
 
     Raises:
         Unreadable, TypeError, ValueError: anything else.
@@ -37,7 +38,9 @@ def record_of(item: object, name: str) -> Record:
         name = name if path is None else as_text(os.fspath(path))
     elif isinstance(item, tuple) and len(item) == 2:
         item, label = item
-    if isinstance(item, bytes):
+    if preprocessed:
+        picture, digest = _floats(item)
+    elif isinstance(item, bytes):
         picture, digest = decode(item)
     elif isinstance(item, str | os.PathLike):
         picture, digest = decode_file(os.fspath(item))
@@ -97,6 +100,17 @@ def _box(row: object) -> tuple[float, float, float, float]:
 
 def is_float(dtype: np.dtype) -> bool:
     return np.issubdtype(dtype, np.floating) or getattr(dtype, "name", "") == "bfloat16"
+
+
+def _floats(item: object) -> tuple[np.ndarray, bytes]:
+    """A signal (L, C), picture (H, W, C) or volume (D, H, W, C) of floats, and the sha256 of its bytes."""
+    array = np.ascontiguousarray(cast(Any, item)) if hasattr(item, "__array__") else None
+    if array is None or not is_float(array.dtype) or array.ndim not in (2, 3, 4):
+        seen = type(item).__name__ if array is None else f"{array.dtype} {array.shape}"
+        raise ValueError(
+            f"a preprocessed record is an array of floats (L, C), (H, W, C) or (D, H, W, C); got {seen}"
+        )
+    return array.astype(np.float32), hashlib.sha256(array.tobytes()).digest()
 
 
 def _picture(item: Picture) -> tuple[Image.Image | np.ndarray, bytes]:

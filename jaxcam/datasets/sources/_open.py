@@ -34,6 +34,7 @@ class _Options(NamedTuple):
     labels: ArrayLike | None
     decode: Callable[[Any], Any] | None
     boxes: bool
+    preprocessed: bool
 
 
 class _Kind(NamedTuple):
@@ -48,10 +49,15 @@ _FOLDER = _Kind(
     "a folder", ("recursive", "classes"), lambda p, o: Folder(p, recursive=o.recursive, classes=o.classes)
 )
 _MANIFEST = _Kind("a manifest", ("classes",), lambda p, o: Manifest(p, classes=o.classes, boxes=o.boxes))
-_NPY = _Kind("a .npy", ("labels",), lambda p, o: open_npy(p, o.labels))
-_NPZ = _Kind("a .npz", ("labels",), lambda p, o: open_npz(p, o.labels))
-_ZARR = _Kind("a zarr", ("labels",), lambda p, o: open_zarr(p, o.labels))
-_ARRAY = _Kind("an array", ("labels",), lambda a, o: Arrays(a, labels=o.labels, location=type(a).__name__))
+_TAKEN = ("labels", "preprocessed")
+_NPY = _Kind("a .npy", _TAKEN, lambda p, o: open_npy(p, o.labels, preprocessed=o.preprocessed))
+_NPZ = _Kind("a .npz", _TAKEN, lambda p, o: open_npz(p, o.labels, preprocessed=o.preprocessed))
+_ZARR = _Kind("a zarr", _TAKEN, lambda p, o: open_zarr(p, o.labels, preprocessed=o.preprocessed))
+_ARRAY = _Kind(
+    "an array",
+    _TAKEN,
+    lambda a, o: Arrays(a, labels=o.labels, location=type(a).__name__, preprocessed=o.preprocessed),
+)
 _RECORDS = _Kind(
     "ArrayRecord",
     ("decode",),
@@ -59,7 +65,9 @@ _RECORDS = _Kind(
 )
 _SOURCE = _Kind("what is open already", (), lambda source, o: source)
 _OBJECT = _Kind(
-    "a Python object", ("decode",), lambda x, o: Items(x, called=type(x).__name__, decode=o.decode)
+    "a Python object",
+    ("decode", "preprocessed"),
+    lambda x, o: Items(x, called=type(x).__name__, decode=o.decode, preprocessed=o.preprocessed),
 )
 
 _ENDINGS = {
@@ -78,6 +86,7 @@ def open(
     labels: str | os.PathLike[str] | ArrayLike | None = None,
     decode: Callable[[Any], Any] | None = None,
     boxes: bool = True,
+    preprocessed: bool = False,
 ) -> Source:
     """Opens a data set, after the checks that are quick.
 
@@ -93,6 +102,8 @@ def open(
         labels: classes of an array's pictures, N whole numbers or the path of a .npy; -1 for none.
         decode: makes a picture, pair or dict of a record's bytes in ArrayRecord, or of an object's item.
         boxes: a manifest's boxes are needed, and each has to be one; otherwise a malformed one is left out.
+        preprocessed: the records are arrays of floats (*space, C), which a model takes as they are: signals (L, C),
+            pictures (H, W, C) of any number of channels, or volumes (D, H, W, C). For arrays and Python objects.
 
     Raises:
         ValueError: nothing there (the nearest name is given), nothing in it, an option that means nothing for it, or a
@@ -107,10 +118,11 @@ def open(
     else:
         kind = _of_object(what)
     given = {"recursive": not recursive, "classes": classes is not None}
-    given |= {"labels": labels is not None, "decode": decode is not None}
+    given |= {"labels": labels is not None, "decode": decode is not None, "preprocessed": preprocessed}
     for option in (name for name, value in given.items() if value and name not in kind.takes):
         raise ValueError(f"{kind.words} takes no {option}=; it takes {', '.join(kind.takes) or 'none'}")
-    return kind.open(what, _Options(recursive, as_labels(classes), read_labels(labels), decode, boxes))
+    options = _Options(recursive, as_labels(classes), read_labels(labels), decode, boxes, preprocessed)
+    return kind.open(what, options)
 
 
 def _of_path(path: Path) -> _Kind:

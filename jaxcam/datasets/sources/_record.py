@@ -24,15 +24,16 @@ class Record(NamedTuple):
     """One picture of a data set.
 
     Attributes:
-        picture: upright RGB; or floats (H, W, 3), preprocessed already, which the model takes as they are; None in a
-            batch of the feed, where it has become a row of images.
+        picture: upright RGB; or floats (H, W, 3), preprocessed already, which the model takes as they are, or, in a
+            source of arrays as they are, floats (*space, C) of a signal, a picture or a volume; None in a batch of the
+            feed, where it has become a row of images.
         path: what the record is called: a path in its folder or manifest, or `digits.npy[17]`.
         digest: sha256 of the encoded bytes of a file, or of an array's, 32 bytes.
         label: the class that the source says, or None.
         boxes: rows of x0, y0, x1, y1 in pixels of the picture.
     """
 
-    picture: Image.Image | Float[np.ndarray, "H W 3"] | None
+    picture: Image.Image | Float[np.ndarray, "*space C"] | None
     path: str
     digest: bytes
     label: int | None = None

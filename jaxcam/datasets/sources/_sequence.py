@@ -24,12 +24,20 @@ class Items(Guarded):
         items: what has `len` and `[i]`.
         called: what records are named after: `MapDataset[17]`.
         decode: makes of an item what `record_of` takes.
+        preprocessed: items are arrays of floats of any rank.
     """
 
     kind = "sequence"
     classes = None
 
-    def __init__(self, items: Indexed, *, called: str, decode: Callable[[Any], Any] | None = None):
+    def __init__(
+        self,
+        items: Indexed,
+        *,
+        called: str,
+        decode: Callable[[Any], Any] | None = None,
+        preprocessed: bool = False,
+    ):
         if isinstance(items, Mapping | set | frozenset) or not all(
             hasattr(items, each) for each in ("__len__", "__getitem__")
         ):
@@ -37,6 +45,7 @@ class Items(Guarded):
                 f"a data set is a path, or an object with len and [i]; got {type(items).__name__}"
             )
         self.items, self.location, self._decode = items, called, decode
+        self._preprocessed = preprocessed
         if not len(self):
             raise ValueError(f"{called} is empty")
 
@@ -50,7 +59,8 @@ class Items(Guarded):
 
     def read(self, i: int) -> Record:
         item = self.items[i]
-        return record_of(item if self._decode is None else self._decode(item), self.name(i))
+        item = item if self._decode is None else self._decode(item)
+        return record_of(item, self.name(i), preprocessed=self._preprocessed)
 
     def fingerprint(self) -> str:
         told = [self.location, *(self.name(i) for i in range(len(self)))]

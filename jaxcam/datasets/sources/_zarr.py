@@ -15,10 +15,10 @@ _CACHE = 256 << 20  # bytes of decoded chunks, as one holds many neighbours
 _DRIVERS = {"zarr.json": "zarr3", ".zarray": "zarr"}
 
 
-def open_zarr(path: Path, labels: ArrayLike | None) -> Arrays:
+def open_zarr(path: Path, labels: ArrayLike | None, *, preprocessed: bool = False) -> Arrays:
     """An array of zarr 2 or 3, or a group with one of `ARRAYS` and perhaps one of `LABELS`."""
     if is_zarr_array(path):
-        return Arrays(_Zarr(path), labels=labels, location=str(path))
+        return Arrays(_Zarr(path), labels=labels, location=str(path), preprocessed=preprocessed)
     pictures, own = pick(
         {each.name: _Zarr(each) for each in sorted(path.iterdir()) if is_zarr_array(each)}, path
     )
@@ -26,7 +26,8 @@ def open_zarr(path: Path, labels: ArrayLike | None) -> Arrays:
         if own.shape != pictures.shape[:1]:
             raise ValueError(f"{path}: labels {own.shape} of pictures {pictures.shape}")
         own = own.whole()
-    return Arrays(pictures, labels=own if labels is None else labels, location=str(path))
+    labels = own if labels is None else labels
+    return Arrays(pictures, labels=labels, location=str(path), preprocessed=preprocessed)
 
 
 def is_zarr(path: Path) -> bool:

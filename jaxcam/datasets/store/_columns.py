@@ -21,6 +21,7 @@ class Column(NamedTuple):
 
 STORED = ("image", "layer", "raw")  # which maps are kept
 MAPS_DTYPES = ("float16", "float32")
+AXES = ("z", "y", "x")  # of space: the last ones of a map
 STATUS = "status"
 LEFT, DONE, FAILED = 0, 1, 2  # its values
 SHOWN = 5  # most likely classes that are kept
@@ -28,7 +29,7 @@ SHOWN = 5  # most likely classes that are kept
 # The arrays that a run may write, but for metrics: kinds of their types (numpy's letters, T for text) and their
 # numbers of axes.
 KINDS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "maps": ("fu", (3, 4)),
+    "maps": ("fu", (2, 3, 4, 5)),
     "target": ("iu", (1, 2)),
     "score": ("f", (1, 2)),
     "probability": ("f", (1, 2)),
@@ -47,8 +48,7 @@ KINDS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 def columns(
     *,
-    height: int,
-    width: int,
+    size: tuple[int, ...],
     maps_dtype: str,
     targets: int,
     classes: int,
@@ -58,7 +58,7 @@ def columns(
     """The arrays of a store; `status` is last, and is written last.
 
     Args:
-        height, width: of a stored map.
+        size: of a stored map.
         maps_dtype: one of `MAPS_DTYPES`.
         targets: how many each record has; one has no axis.
         classes: of the model.
@@ -69,7 +69,7 @@ def columns(
     k = min(SHOWN, classes)
     nan = "NaN"
     return (
-        Column("maps", maps_dtype, (*several[0], height, width), (*several[1], "y", "x"), 0.0),
+        Column("maps", maps_dtype, (*several[0], *size), (*several[1], *AXES[-len(size) :]), 0.0),
         Column("target", "int32", *several, -1),
         Column("score", "float32", *several, nan),
         Column("probability", "float32", *several, nan),

@@ -65,7 +65,12 @@ def _check_shapes(store: Store) -> None:
                 f"{store.location!r} is damaged: {name!r} is of {array.dtype.name} and shape {array.shape}, "
                 f"for {store.records} records"
             )
-    targets = store.array("maps").shape[1:-2]
+    targets = store.array("maps").shape[1 : -store.rank]
+    if store.array("maps").ndim - store.rank not in (1, 2):
+        raise ValueError(
+            f"{store.location!r} is damaged: 'maps' has the shape {store.array('maps').shape}, for maps of rank "
+            f"{store.rank}"
+        )
     for name in ("target", "score", "probability"):
         if name in store.arrays and store.array(name).shape[1:] != targets:
             raise ValueError(f"{store.location!r} is damaged: {name!r} does not fit the maps")

@@ -67,6 +67,12 @@ class Store:
     def batches(self) -> int:
         return -(-self.records // self.batch)
 
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes of a map, which are the last ones of `maps`: 1 for signals, 3 for volumes."""
+        size = self.attributes.get("size")
+        return len(size) if isinstance(size, list) and 1 <= len(size) <= 3 else 2
+
     @cached_property
     def paths(self) -> list[str]:
         """Path of each record's picture in the source."""

@@ -32,7 +32,7 @@ function drawDialog() {
         "div",
         { class: "panel" },
         frame(record, null, 0, 384),
-        el("div", { class: "caption" }, el("b", {}, "picture")),
+        el("div", { class: "caption" }, el("b", {}, D.thing)),
       ),
     );
   for (const store of S.keys()) {

@@ -3,7 +3,7 @@
 function drawFigures() {
   const total = D.records,
     shown = COUNT;
-  const tiles = [["pictures", total.toLocaleString("en")]];
+  const tiles = [[`${D.thing}s`, total.toLocaleString("en")]];
   if (S.length > 1) tiles.push(["methods", S.length]);
   tiles.push(["maps done", S.reduce((sum, store) => sum + store.figures.done, 0).toLocaleString("en")]);
   tiles.push(["failed", D.failed.toLocaleString("en")]);
@@ -22,7 +22,7 @@ function drawFigures() {
       ? el(
           "p",
           { class: "quiet", style: "margin-top:12px" },
-          `Figures are of all ${many(total, "picture")}; ${shown.toLocaleString("en")}, spread evenly, are shown as pictures.`,
+          `Figures are of all ${many(total, D.thing)}; ${shown.toLocaleString("en")}, spread evenly, are shown.`,
         )
       : "",
     methodsTable(),
@@ -154,7 +154,7 @@ function chart(store, name) {
       low = ((found.wrong?.[at] ?? 0) / most) * height;
     const from = found.low + ((found.high - found.low) * at) / found.counts.length,
       to = found.low + ((found.high - found.low) * (at + 1)) / found.counts.length;
-    const says = `${number(from)} to ${number(to)}: ${many(count, "picture")}${found.wrong ? `, ${found.wrong[at]} wrong` : ""}`;
+    const says = `${number(from)} to ${number(to)}: ${many(count, D.thing)}${found.wrong ? `, ${found.wrong[at]} wrong` : ""}`;
     const rect = (kind, y, tall) =>
       svg(
         "rect",
@@ -170,7 +170,7 @@ function chart(store, name) {
       viewBox: `0 0 ${width} ${height + 1}`,
       preserveAspectRatio: "none",
       role: "img",
-      "aria-label": `${valueTitle(name)} of ${store.name}: ${number(found.low)} to ${number(found.high)}, at most ${many(most, "picture")} in a bar`,
+      "aria-label": `${valueTitle(name)} of ${store.name}: ${number(found.low)} to ${number(found.high)}, at most ${many(most, D.thing)} in a bar`,
     },
     ...bars,
     svg("line", { x1: 0, x2: width, y1: height + 0.5, y2: height + 0.5 }),
@@ -184,7 +184,7 @@ function chart(store, name) {
       "div",
       { class: "ends" },
       el("span", {}, number(found.low)),
-      el("span", {}, `highest bar: ${many(most, "picture")}`),
+      el("span", {}, `highest bar: ${many(most, D.thing)}`),
       el("span", {}, number(found.high)),
     ),
   );
@@ -299,7 +299,7 @@ function drawFailures() {
             el(
               "tr",
               {},
-              ["picture", ...(several ? ["method"] : []), "reason"].map((text) =>
+              [D.thing, ...(several ? ["method"] : []), "reason"].map((text) =>
                 el("th", { scope: "col" }, text),
               ),
             ),

@@ -23,7 +23,7 @@ function fill() {
   document.documentElement.style.setProperty("--aspect", D.aspect);
   const models = [...new Set(S.map((store) => store.about.model).filter(Boolean))];
   const about = [
-    many(D.records, "picture"),
+    many(D.records, D.thing),
     COUNT < D.records && `${COUNT.toLocaleString("en")} shown`,
     S.length > 1 && many(S.length, "method"),
     ...models,
@@ -103,8 +103,8 @@ function redraw() {
   select();
   $("count").textContent =
     order.length === COUNT
-      ? many(COUNT, "picture")
-      : `${order.length.toLocaleString("en")} of ${many(COUNT, "picture")}`;
+      ? many(COUNT, D.thing)
+      : `${order.length.toLocaleString("en")} of ${many(COUNT, D.thing)}`;
   $("clear").hidden = !filtered();
   $("empty").hidden = order.length > 0;
   drawGrid(true);
