@@ -116,6 +116,17 @@ def test_explain_takes_signals_and_volumes():
             jaxcam.explain(probe, images, 1, size=(5, 5))
 
 
+def test_classes_above_a_probability_of_signals_and_volumes():
+    """Maps of classes that are not there are NaN everywhere, whatever the rank."""
+    for rank in (1, 3):
+        probe, images = net(rank), batch(rank)
+        maps = jax.jit(
+            lambda x, probe=probe: jaxcam.explain(probe, x, jaxcam.above(0.99, at_most=2), raw=True)
+        )(images)
+        assert np.isnan(maps).all()
+        assert maps.ndim == rank + 2
+
+
 def test_a_blank_volume_is_one_image():
     """Without a gradient the map of each volume is zero everywhere: the warning counts volumes, not slices."""
     probe = jaxcam.probe(split=(jnp.tanh, lambda a: jnp.zeros(3, a.dtype)[None]))

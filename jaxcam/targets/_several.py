@@ -89,12 +89,13 @@ def ranked(targets: Ranked, logits: Float[Array, "*n classes"]) -> Int[Array, "*
 
 
 def kept(
-    targets: Ranked, logits: Float[Array, " classes"], maps: Float[Array, "k h w"]
-) -> Float[Array, "k h w"]:
+    targets: Ranked, logits: Float[Array, " classes"], maps: Float[Array, "k *space"]
+) -> Float[Array, "k *space"]:
     """The maps, NaN where their class is not a target of the image."""
     if not isinstance(targets, Above):
         return maps
-    return jnp.where(targets.present(logits)[:, None, None], maps, jnp.nan)
+    present = jnp.expand_dims(targets.present(logits), tuple(range(1, maps.ndim)))
+    return jnp.where(present, maps, jnp.nan)
 
 
 def _check_count(what: str, k: int) -> None:
