@@ -1,5 +1,7 @@
 """A probe of one layer whose look at one image is known already."""
 
+from typing import Any
+
 import jax
 
 from ..targets._score import Target
@@ -29,12 +31,12 @@ class Looked(Probe):
             return self.given
         return super().look(image, target)
 
-    def tree_flatten(self):
+    def tree_flatten(self) -> tuple[tuple, Any]:
         probe = Probe(self.parameters, self.anatomy, self.inputs, self.read)
         return (probe, self.image, self.target, self.given), None
 
     @classmethod
-    def tree_unflatten(cls, _, children):
+    def tree_unflatten(cls, anatomy, children):
         return cls(*children)
 
 

@@ -206,7 +206,7 @@ class Probe:
         ordered = {label: found[label] for label in self.layers}
         return ordered if len(ordered) > 1 else next(iter(ordered.values()))
 
-    def tree_flatten(self):
+    def tree_flatten(self) -> tuple[tuple, Any]:
         return (self.parameters, self.inputs, self.read), self.anatomy
 
     @classmethod

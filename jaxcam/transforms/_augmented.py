@@ -69,7 +69,7 @@ def _augmented(
     def one(view: tuple[Array, Array]) -> Array:
         mirror, factor = view
         seen = factor * jnp.where(mirror, jnp.flip(picture, -2), picture)
-        found = normalise(jax.nn.relu(method(probe, seen, target)))
+        found = normalise(jax.nn.relu(method(probe, seen, target)), rank=picture.ndim - 1)
         return jnp.where(mirror, jnp.flip(found, -1), found)
 
     return jnp.mean(jax.lax.map(one, (mirrored, factors), batch_size=chunk), axis=0)
