@@ -44,7 +44,7 @@ from .probes._layers import INPUT as INPUT
 from .probes._paths import layers as layers
 from .probes._probe import Look as Look
 from .probes._probe import Probe as Probe
-from .probes._probe import probe as probe
+from .probes._of_model import probe as probe
 from .probes._tap import tap as tap
 from .targets._of_classes import difference as difference
 from .targets._of_classes import finer as finer

@@ -64,7 +64,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize(
     "module",
     [
-        "probes._probe",
+        "probes._of_model",
         "probes._tap",
         "_explain",
         "exporting._export",

@@ -16,8 +16,9 @@ from ..datasets.running._identity import digest_of
 from ..files._digests import describe_weights
 from ..files._labels import Labels, labels_for
 from ..models._preprocess import Preprocess
+from ..probes._of_model import probe
 from ..probes._paths import layers
-from ..probes._probe import Probe, probe
+from ..probes._probe import Probe
 from . import _explainer, _factory
 from ._options import take
 from ._pixels import Pixels, as_preprocess, preprocessing

@@ -85,7 +85,7 @@ def test_methods_are_listed_from_their_docstrings(jaxcam_command):
     gradcam = next(row for row in rows if row["name"] == "gradcam")
     assert gradcam == {
         "name": "gradcam",
-        "summary": "Grad-CAM: w_k = mean_ij G_kij, M = Σ_k w_k A_k.",
+        "summary": "Grad-CAM: w_k = mean G_k, M = Σ_k w_k A_k.",
         "source": 'Selvaraju et al. 2017, "Grad-CAM", arXiv 1610.02391',
         "forward": "1",
         "gradient": True,
