@@ -249,3 +249,28 @@ def test_integrated_of_a_method_without_gradient(probe):
         ValueError, match=r"baseline must be a number or an array \(12, 14, 3\); got shape \(3, 3\)"
     ):
         jaxcam.integrated(jaxcam.hirescam, steps=2, baseline=np.zeros((3, 3)))(probe, IMAGE, 1)
+
+
+def pooled(weights, x):
+    x = jaxcam.tap(jnp.tanh(x @ weights["first"]), "first")
+    x = jaxcam.tap(jnp.tanh(x @ weights["second"]), "second")
+    return jnp.mean(x, axis=tuple(range(1, x.ndim - 1))) @ weights["classes"]
+
+
+@pytest.mark.parametrize("space", [(9,), (4, 5, 6)])
+def test_signals_and_volumes(space):
+    keys = jax.random.split(jax.random.key(0), 4)
+    shapes = {"first": (3, 4), "second": (4, 6), "classes": (6, 5)}
+    weights = {
+        name: jax.random.normal(key, shape)
+        for (name, shape), key in zip(shapes.items(), keys[1:], strict=True)
+    }
+    probe = jaxcam.probe(pooled, ("first", "second"), variables=weights)
+    x = jax.random.normal(keys[0], (*space, 3))
+    for method in TRANSFORMED.values():
+        assert jax.eval_shape(method, probe["second"], x, 1).shape == space
+    assert jaxcam.over_layers(jaxcam.layercam)(probe, x, 1).shape == space
+    # A volume's map is scaled as a whole, and not slice by slice.
+    whole = jaxcam.augmented(jaxcam.gradcam, scales=(1.0,), flip=False)(probe["second"], x, 1)
+    shown = jaxcam.display(jaxcam.gradcam(probe["second"], x, 1), rank=len(space))
+    np.testing.assert_allclose(whole, shown, rtol=1e-5, atol=1e-6)
