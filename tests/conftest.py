@@ -29,7 +29,7 @@ SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text().splitlines())
 
 
 def pytest_itemcollected(item):
-    """The tests of slow.txt are exhaustive ones: they take over 1.5 seconds."""
+    """The tests of slow.txt are exhaustive ones: they take over a second."""
     if item.nodeid in SLOW:
         item.add_marker(pytest.mark.exhaustive)
 
