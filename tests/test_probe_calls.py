@@ -9,7 +9,7 @@ from flax import nnx
 from nets import images
 
 import jaxcam
-from jaxcam import metrics
+from jaxcam import datasets, metrics
 
 IMAGE = images(1)[0]
 BATCH = images(3)
@@ -97,6 +97,22 @@ def test_what_is_read_is_explained_judged_and_exported(tmp_path):
     jaxcam.export(probe, tmp_path / "tower.jaxcam", image=IMAGE.shape, method="hirescam", raw=True)
     restored = jaxcam.restore(tmp_path / "tower.jaxcam")
     np.testing.assert_allclose(restored(BATCH, [3, 3, 3]), maps, rtol=1e-4, atol=1e-7)
+
+
+def test_a_data_set_is_run_with_what_is_read(tmp_path):
+    np.save(tmp_path / "records.npy", np.asarray(BATCH))
+
+    def run(text):
+        probe = jaxcam.probe(Tower(), "conv", inputs=(text,), read=logits)
+        options = {"preprocess": None, "batch": 2, "maps_dtype": "float32"}
+        return datasets.run(tmp_path / "records.npy", probe, out=str(tmp_path / "store"), **options), probe
+
+    (done, _), (again, probe) = run(TEXT), run(TEXT)
+    assert (done.done, again.computed) == (3, 0)
+    store = datasets.open_store(tmp_path / "store")
+    np.testing.assert_allclose(store["maps"], jaxcam.explain(probe, BATCH), atol=1e-5)
+    with pytest.raises(ValueError, match=r"parameters: .* there"):  # another text is another model
+        run(2 * TEXT)
 
 
 def test_inputs_are_leaves_and_not_constants():

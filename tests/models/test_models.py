@@ -12,6 +12,7 @@ from selection import architectures, exhaustive
 
 import converters
 from jaxcam import models
+from jaxcam.models._layers import Gelu
 from jaxcam.models._published import PUBLISHED
 from jaxcam.models.convnext import Block
 
@@ -236,7 +237,8 @@ def test_build_errors(options, words):
 def test_stochastic_depth_is_the_identity_until_it_trains():
     """And then leaves out an image's whole branch, or scales it up."""
     rate = 0.25
-    block = Block(8, rate=rate, rngs=nnx.Rngs(0), dtype=jnp.float32, param_dtype=jnp.float32)
+    options = {"rngs": nnx.Rngs(0), "dtype": jnp.float32, "param_dtype": jnp.float32}
+    block = Block(8, rate=rate, epsilon=1e-6, activation=Gelu, responses=False, **options)
     block.layer_scale[...] = jnp.ones((8, 1, 1))
     x = jnp.asarray(synthetic.image(2, 8, batch=64).reshape(64, 2, 3, 8))
     added = np.asarray(block(x) - x)
