@@ -53,6 +53,7 @@ function drawDialog() {
   );
   if (!dialog.open) {
     dialog.showModal();
+    $("dialog-title").focus({ preventScroll: true }); // `autofocus` would also ask for it when the page opens
     $("dialog-body").scrollTop = 0;
   }
 }
