@@ -81,5 +81,11 @@ def listed(names: Iterable[str], *, last: str = "or") -> str:
     return f"{', '.join(others)} {last} {final}" if others else final
 
 
+def check_count(name: str, value: object) -> None:
+    """Raises ValueError for what is not a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
+
+
 def never_called(who: str) -> str:
     return f"{who} was never called: the model uses its parts, or skips it"

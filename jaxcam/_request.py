@@ -14,7 +14,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, PyTree
 
 from ._checks import Later, check_images, check_probe, shape_of_output, whole_numbers
-from ._errors import unknown
+from ._errors import check_count, unknown
 from .devices._chunks import default_chunk, forward_bytes
 from .methods._of_probe import Method
 from .probes._probe import Probe
@@ -147,8 +147,8 @@ def check_options(
 
 
 def _check_chunk(chunk: PyTree) -> int | None:
-    if chunk is not None and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
-        raise ValueError(f"chunk must be a whole number of at least 1; got {chunk!r}")
+    if chunk is not None:
+        check_count("chunk", chunk)
     return chunk
 
 

@@ -94,7 +94,7 @@ def test_the_default_layer_of_a_built_model():
     assert jaxcam.probe(model, "layer1").anatomy.default == "layer3"
 
 
-def test_evidence_against_the_class_is_no_mistake():
+def test_evidence_against_the_class_is_not_a_mistake():
     net = Small()
     net.fc.kernel[...] = -jnp.abs(net.fc.kernel[...])
     with warnings.catch_warnings(), jax.log_compiles(False):

@@ -131,7 +131,7 @@ def test_maps_of_degenerate_layers_are_finite(name, kind):
 
 
 @pytest.mark.parametrize("name", exhaustive(METHODS, lambda name: name not in SOME))
-def test_what_is_not_finite_is_no_map(name):
+def test_what_is_not_finite_is_not_a_map(name):
     weights = jnp.linspace(-1, 1, 21).reshape(7, 3)
     probe = jaxcam.probe(split=(lambda x: x, lambda a: jnp.mean(a * a, axis=(1, 2)) @ weights))
     options = {"weights": weights} if name == "cam" else {}

@@ -221,6 +221,6 @@ def test_wrong_arguments():
 
 
 @pytest.mark.parametrize("kind", [Small, linen.Dense])
-def test_a_class_is_no_model(kind):
+def test_a_class_is_not_a_model(kind):
     with pytest.raises(TypeError, match=rf"must be an instance; got the class {kind.__name__}"):
         jaxcam.probe(kind, "stem")

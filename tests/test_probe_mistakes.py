@@ -22,7 +22,7 @@ def test_a_model_instead_of_a_probe(method):
         method(Small(), BATCH if method is jaxcam.explain else IMAGE)
 
 
-def test_what_is_no_path():
+def test_what_is_not_a_path():
     model = Small()
     with pytest.raises(TypeError, match=r"named by its path, 'blocks.0.conv'; got the Conv itself") as said:
         jaxcam.probe(model, model.blocks[0].conv)
@@ -118,7 +118,7 @@ def test_models_of_another_library(library):
         jaxcam.probe(model, "layer4")
 
 
-def test_cam_of_an_output_that_is_no_vector_of_logits():
+def test_cam_of_an_output_that_is_not_a_vector_of_logits():
     probe = jaxcam.probe(split=(lambda x: x, lambda a: {"logits": jnp.mean(a, axis=(1, 2))}))
     with pytest.raises(ValueError, match=r"CAM needs logits .*the output is a dict: use hirescam or"):
         jaxcam.cam(probe, IMAGE, lambda output: output["logits"][0])

@@ -134,12 +134,12 @@ def test_a_blank_volume_is_one_image():
         jaxcam.explain(probe, batch(3), 1)
 
 
-def test_a_picture_without_a_batch_axis_is_no_batch_of_signals():
+def test_a_picture_without_a_batch_axis_is_not_a_batch_of_signals():
     with pytest.raises(ValueError, match=r"a batch of 8 signals .* add a batch axis: images\[None\]"):
         jaxcam.explain(net(2), batch(2)[0])
 
 
-def test_a_batch_of_maps_is_no_volume():
+def test_a_batch_of_maps_is_not_a_volume():
     """The rank is said, or is that of the size, and is 2 otherwise."""
     maps = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
     highest = {None: (1, 2), 1: (2,), 2: (1, 2), 3: (0, 1, 2)}

@@ -29,7 +29,7 @@ CHANGED = {
         }.items()
         for option in options
     },
-    "names/jaxcam.conceptor/check_positive: gone": "a helper that was no public function",
+    "names/jaxcam.conceptor/check_positive: gone": "a helper that was not a public function",
     **{
         f"commands/{command}/--weights/required: True is now False": "a function or an explainer may have its own"
         for command in ("convert", "evaluate", "explain", "export")

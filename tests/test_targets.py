@@ -133,7 +133,7 @@ def test_above_gives_the_classes_of_each_image(recwarn):
     assert absent.sum() == np.sum(chances <= threshold) == 5
     np.testing.assert_array_equal(absent, chances <= threshold)
     np.testing.assert_array_equal(np.asarray(found)[~absent], np.asarray(several)[~absent])
-    assert not recwarn  # a class that is not there is no map that went wrong
+    assert not recwarn  # a class that is not there does not count as a failed map
 
 
 @pytest.mark.parametrize(

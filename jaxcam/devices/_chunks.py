@@ -13,6 +13,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from jaxtyping import Array, PyTree
 
+from .._errors import check_count
 from ..probes._probe import Image, Probe
 
 PICTURE = 224 * 224  # pixels
@@ -42,8 +43,8 @@ def over_chunks(function: Callable, inputs: PyTree, chunk: int | None, image: tu
     if chunk is None:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), inputs)
         chunk = default_chunk(image, each=lambda: peak_bytes(jax.make_jaxpr(function)(one).jaxpr))
-    elif isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk must be a whole number of at least 1; got {chunk!r}")
+    else:
+        check_count("chunk", chunk)
     count = jax.tree.leaves(inputs)[0].shape[0]
     if count <= chunk:
         return jax.vmap(function)(inputs)

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._errors import choose
+from .._errors import check_count, choose
 from .._masks import BASELINES
 from ..methods._of_probe import Method
 from ..probes._looked import Looked
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._transformed import Transformed, check_count, check_method, fixed, name_of, settled
+from ._transformed import Transformed, check_method, fixed, name_of, settled
 
 
 def integrated(

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._dtypes import widen
-from .._errors import choose
+from .._errors import check_count, choose
 from ..methods._of_probe import Method
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._transformed import Transformed, check_count, check_method, fixed, settled
+from ._transformed import Transformed, check_method, fixed, settled
 
 STATISTICS = {
     "mean": lambda maps: jnp.mean(maps, axis=0),

@@ -96,8 +96,3 @@ def fixed(value: Hashable | Array | np.ndarray) -> Hashable:
 def check_method(transform: str, method: object) -> None:
     if not callable(method):
         raise TypeError(f"{transform} takes a method, such as jaxcam.gradcam; got {method!r}")
-
-
-def check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")

@@ -45,7 +45,7 @@ def test_files_that_name_no_classes(tmp_path, file, text, message):
         labels_for("any", 3, path=tmp_path / file)
 
 
-def test_a_picture_is_no_file_of_names(tmp_path):
+def test_a_picture_is_not_a_file_of_names(tmp_path):
     (tmp_path / "x.txt").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(ValueError, match=r"x\.txt is not a file of class names"):
         labels_for("any", 3, path=tmp_path / "x.txt")

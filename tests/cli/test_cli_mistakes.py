@@ -65,7 +65,7 @@ def test_mistake_is_told_in_a_line(explain, folder, unchecked, case):
     assert not result.out.exists()
 
 
-def test_an_explainer_is_no_checkpoint(explain, folder, tmp_path):
+def test_an_explainer_is_not_a_checkpoint(explain, folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.jaxcam", "w") as file:
         for name in ("meta.json", "program.bin", "weights.safetensors"):
             file.writestr(name, "{}")
@@ -82,7 +82,7 @@ def test_weights_of_another_architecture(explain, folder):
     assert "cifar_resnet20" in line.split("missing")[1]
 
 
-def test_what_is_no_checkpoint(explain, folder):
+def test_what_is_not_a_checkpoint(explain, folder):
     result = explain(folder, "--weights", folder / "a.png")
     assert result.code == 2
     assert "a.png: not a checkpoint" in result.error

@@ -100,7 +100,7 @@ def test_an_interrupt_before_the_first_batch_has_its_exit_code_too(command, monk
     assert (result.code, "interrupted before the first batch" in result.error) == (130, True)
 
 
-def test_a_full_disk_is_no_mistake(command, monkeypatch):
+def test_a_full_disk_is_not_a_mistake(command, monkeypatch):
     def full(self, number, rows):
         raise OSError(28, "No space left on device: what is written stays valid", "a.zarr")
 

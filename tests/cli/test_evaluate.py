@@ -443,7 +443,7 @@ def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, wi
     ]  # fmt: skip
 
 
-def test_a_name_that_is_no_text_costs_nothing(evaluate, folder):
+def test_a_name_that_is_not_text_costs_nothing(evaluate, folder):
     name = folder / os.fsdecode(b"caf\xe9.png")
     (folder / "a.png").rename(name)
     result = evaluate(name, "--metric", "complexity", "--no-floors")

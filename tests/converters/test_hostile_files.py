@@ -299,7 +299,7 @@ def test_safetensors(tmp_path):
     assert_refused(tmp_path, {name: safetensors(head) for name, head in SAFETENSORS.items()})
 
 
-def test_what_is_no_file(tmp_path):
+def test_what_is_not_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.pth")
     assert "a named pipe" in outcome(tmp_path / "pipe.pth")
     assert "a named pipe, a device" in outcome("/dev/zero")

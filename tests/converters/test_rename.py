@@ -115,7 +115,7 @@ def test_a_prefix_that_reading_has_taken_off_may_be_given():
     converters.from_torch(abstract(), prefixed("model.", STATE), rename={"model.": ""})
 
 
-def test_a_recipe_is_no_guess():
+def test_a_recipe_is_not_a_guess():
     """None where the names fit, but not the shapes."""
     wanted = {"fc.weight": (5, 7), "fc.bias": (5,)}
     arrays = {f"net.{key}": np.zeros(shape) for key, shape in wanted.items()}

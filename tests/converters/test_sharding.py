@@ -53,7 +53,7 @@ def test_metadata(model, tmp_path, file):
     assert converters.metadata(source) == {}
 
 
-def test_metadata_of_what_is_no_checkpoint(tmp_path):
+def test_metadata_of_what_is_not_a_checkpoint(tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint at"):
         converters.metadata(tmp_path / "a.pth")
     (tmp_path / "a.pth").write_bytes(b"<html>")

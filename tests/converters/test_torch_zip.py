@@ -193,7 +193,7 @@ def test_damaged_pickles_give_nothing_but_value_errors(tmp_path):
     assert outcomes["refused"] > outcomes["read"] > 0
 
 
-def test_refuses_what_is_no_storage(tmp_path):
+def test_refuses_what_is_not_a_storage(tmp_path):
     data = {"0": b"\0" * 16}
     good = ("storage", tz.Global("torch", "FloatStorage"), "0", "cpu", 4)
     bad = {

@@ -183,7 +183,7 @@ def test_the_consumer_may_stop_at_any_time(ending):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), KeyboardInterrupt()])
-def test_what_is_no_bad_record_ends_the_feed(error):
+def test_what_is_not_a_bad_record_ends_the_feed(error):
     def read(i):
         if i == 5:
             raise error

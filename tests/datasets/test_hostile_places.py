@@ -70,7 +70,7 @@ def test_a_link_to_what_holds_the_folder_is_not_followed(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.parametrize("name", ["a.csv", "a.npy", "a.npz", "a.jsonl", "a.parquet", "a.array_record"])
-def test_a_pipe_is_no_source(tmp_path, name):
+def test_a_pipe_is_not_a_source(tmp_path, name):
     os.mkfifo(tmp_path / name)
     error = within(10, lambda: datasets.open(tmp_path / name))
     assert isinstance(error, ValueError)
@@ -78,7 +78,7 @@ def test_a_pipe_is_no_source(tmp_path, name):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_is_no_picture_and_no_labels(tmp_path):
+def test_a_pipe_is_not_a_picture_or_labels(tmp_path):
     save(tmp_path / "in" / "a.png")
     os.mkfifo(tmp_path / "in" / "b.png")
     (tmp_path / "in" / "c.png").symlink_to("/dev/zero")
@@ -152,7 +152,7 @@ def test_whatever_a_record_raises_is_its_failure(tmp_path, error, monkeypatch):
     assert reason.startswith(words)
 
 
-def test_a_source_of_ones_own_that_raises_is_no_end(tmp_path):
+def test_a_source_of_ones_own_that_raises_is_not_an_end(tmp_path):
     class Own:
         kind, location, classes = "sequence", "own", None
 

@@ -116,7 +116,7 @@ def test_pictures_need_their_preprocessing(tmp_path):
         run(source, tmp_path / "store", 2)
 
 
-def test_a_batch_of_targets_is_no_axis_of_a_volume(made, tmp_path):
+def test_a_batch_of_targets_is_not_an_axis_of_a_volume(made, tmp_path):
     """A store whose arrays say one target, and whose maps have two axes more, is refused and not taken for volumes."""
     import zarr
 

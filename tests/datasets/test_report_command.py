@@ -50,7 +50,7 @@ def test_pictures_that_moved(store, tmp_path):
     assert (result.code, result.error) == (0, "")
 
 
-def test_a_record_that_failed_is_no_missing_picture(tmp_path):
+def test_a_record_that_failed_is_not_a_missing_picture(tmp_path):
     names = make_pictures(tmp_path / "pictures", 6)
     status = np.array([1, 2, 1, 1, 2, 1], np.uint8)
     out = make_store(

@@ -156,7 +156,7 @@ def test_text_is_what_zarr_reads(tmp_path):
     assert open_foreign(where.as_uri()).attributes["method"] == "gradcam"
 
 
-def test_what_is_no_store(tmp_path):
+def test_what_is_not_a_store(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no store of maps at .*nothing\.zarr"):
         open_foreign(tmp_path / "nothing.zarr")
     group = zarr.open_group(tmp_path / "other.zarr", mode="w", zarr_format=3)

@@ -141,7 +141,7 @@ def test_another_place_of_the_same_pictures_is_not(tmp_path, undisturbed):
     assert run(tmp_path / "other" / "here.npy", tmp_path / "a").computed == 0
 
 
-def test_what_is_no_store_is_left_alone(tmp_path):
+def test_what_is_not_a_store_is_left_alone(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"is not a store and not empty: it holds 'notes\.txt'"):

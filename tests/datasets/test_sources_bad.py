@@ -134,7 +134,7 @@ def test_the_machines_shortages_are_no_bad_record(error):
     assert caught.value is error
 
 
-def test_too_many_open_files_is_no_bad_file(tmp_path, monkeypatch):
+def test_too_many_open_files_is_not_a_bad_file(tmp_path, monkeypatch):
     save(tmp_path / "a.png")
     source = datasets.open(tmp_path)
 

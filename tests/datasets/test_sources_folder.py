@@ -143,7 +143,7 @@ def test_a_folder_with_a_pictures_name_is_a_folder(tmp_path):
     assert names(datasets.open(tmp_path, recursive=False)) == ["b.png"]
 
 
-def test_a_name_that_is_no_text_is_told_in_text(tmp_path):
+def test_a_name_that_is_not_text_is_told_in_text(tmp_path):
     path = os.fsencode(tmp_path) + b"/\xff.png"
     try:
         with open(path, "wb") as file:

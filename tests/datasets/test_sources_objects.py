@@ -101,7 +101,7 @@ def test_a_truncated_picture_that_pil_reads_late():
 
 
 @pytest.mark.parametrize("what", [{0: PIXELS}, {1, 2}, 7, None, (i for i in range(3))])
-def test_what_is_no_data_set(what, unchecked):
+def test_what_is_not_a_data_set(what, unchecked):
     with pytest.raises(TypeError, match=rf"an object with len and .i.; got {type(what).__name__}"):
         datasets.open(what)
 
@@ -206,7 +206,7 @@ def test_a_damaged_array_record(tmp_path, write_records):
     assert [bool(reason(source, i)) for i in range(4)] == [False, False, True, False]
 
 
-def test_what_is_no_array_record(tmp_path, monkeypatch):
+def test_what_is_not_an_array_record(tmp_path, monkeypatch):
     pytest.importorskip("array_record")
     (tmp_path / "set.array_record").write_bytes(b"text" * 50_000)
     with pytest.raises(ValueError, match=r"set.array_record is not an ArrayRecord: "):

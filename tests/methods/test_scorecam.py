@@ -254,7 +254,7 @@ def test_bad_input_is_named(name, options, message):
         jaxcam.METHODS[name](small(), images(1)[0], 1, **options)
 
 
-def test_an_output_that_is_no_vector_needs_a_callable():
+def test_an_output_that_is_not_a_vector_needs_a_callable():
     probe = jaxcam.probe(split=(lambda x: x, lambda a: {"mean": jnp.mean(a, axis=(1, 2))}))
     picture = images(1)[0]
     for name in ("scorecam", "ablationcam", "abscam", "clustercam"):

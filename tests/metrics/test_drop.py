@@ -53,7 +53,7 @@ def test_drop_and_increase_exclude_each_other_and_agree_with_gain():
 
 
 @pytest.mark.parametrize(("logit", "value"), [(-1e4, 0), (1e4, 1)])
-def test_a_probability_of_0_or_1_is_no_nan(logit, value):
+def test_a_probability_of_0_or_1_is_not_a_nan(logit, value):
     def head(a):
         return jnp.stack([logit * (1 + jnp.mean(a)), jnp.zeros(())])[None]
 
