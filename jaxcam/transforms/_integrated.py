@@ -32,7 +32,8 @@ def integrated(
     Args:
         method: a method of activation and gradient; the result has its signature and its options.
         steps: number of points on the path.
-        baseline: x₀: "zero" (the mean colour of a normalised image), "blur", a number, or an array like the input.
+        baseline: x₀: "zero" (the mean colour of a normalised image), "blur", a number, or an array like the input,
+            which becomes part of the compiled program.
         rule: "gauss-legendre", "trapezoid" or "midpoint": the points t and their weights w.
         chunk: points computed at once, for each image of a batch.
 
