@@ -10,10 +10,10 @@ from jaxtyping import Array, PyTree
 
 from ._display import display
 from ._dtypes import ArrayLike
+from ._method import Method
 from ._request import BoundTargets, Static, bind
 from .devices._mesh import check_devices, on_each, split_of
 from .methods import gradcam
-from .methods._of_probe import Method
 from .probes._blank import warn_of_blank
 from .probes._probe import Probe
 from .targets import _score

@@ -15,12 +15,12 @@ from jaxtyping import Array, PyTree
 
 from ._checks import Later, check_images, check_probe, shape_of_output, whole_numbers
 from ._errors import check_count, unknown
+from ._method import Method
 from .devices._chunks import default_chunk, forward_bytes
-from .methods._of_probe import Method
+from .methods._expression import method_named
 from .probes._probe import Probe
 from .targets import _score
 from .targets._several import Ranked, Top
-from .transforms._expression import method_named
 
 Size = int | tuple[int, ...] | None
 BoundTargets = Array | Partial | Ranked | None  # as a program takes them

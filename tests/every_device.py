@@ -20,6 +20,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from nets import images, small
+from selection import CORE
 
 import jaxcam
 
@@ -138,7 +139,7 @@ def others():
 
 if __name__ == "__main__":
     full = sys.argv[1] == "full"
-    for name in sys.argv[2:] or jaxcam.METHODS:
+    for name in sys.argv[2:] or CORE:
         check(name, full)
         print(name, flush=True)
     if not sys.argv[2:]:

@@ -83,3 +83,44 @@ def analytic(seed=0, *, h=5, w=6, K=7, classes=4, signed=True):
 
     probe = jaxcam.probe(split=(lambda x: x, head))
     return probe, jnp.asarray(A), A, V + U * A
+
+
+class Attentive(nnx.Module):
+    """Patches of 2, a class token, two blocks of attention of two heads, and one linear layer on the class token."""
+
+    leading_tokens = 1
+
+    def __init__(self, *, classes=5, size=(6, 7), width=8, dtype=None, seed=0):
+        rngs = nnx.Rngs(seed)
+        param = dtype or jnp.float32
+        options = {"rngs": rngs, "dtype": dtype, "param_dtype": param}
+        self.patches = nnx.Conv(3, width, (2, 2), strides=2, **options)
+        draw = lambda *shape: nnx.Param(jax.random.normal(rngs.params(), shape, param))  # noqa: E731
+        self.token, self.places = draw(1, 1, width), draw(1, size[0] * size[1] + 1, width)
+        self.blocks = nnx.List([AttentionBlock(width, **options) for _ in range(2)])
+        self.fc = nnx.Linear(width, classes, **options)
+
+    def __call__(self, x):
+        x = self.patches(x)
+        x = jnp.concatenate([self.token[...], x.reshape(1, -1, x.shape[-1])], axis=1) + self.places[...]
+        for block in self.blocks:
+            x = block(x)
+        return self.fc(x[:, 0])
+
+
+class AttentionBlock(nnx.Module):
+    def __init__(self, width, **options):
+        self.qkv = nnx.Linear(width, 3 * width, **options)
+        self.out = nnx.Linear(width, width, **options)
+
+    def __call__(self, x):
+        split = lambda each: each.reshape(*each.shape[:2], 2, -1)  # noqa: E731
+        q, k, v = map(split, jnp.split(self.qkv(x), 3, axis=-1))
+        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) / q.shape[-1] ** 0.5
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores, axis=-1), v)
+        return x + self.out(mixed.reshape(x.shape))
+
+
+@functools.cache
+def attentive(**options):
+    return jaxcam.probe(Attentive(**options), "blocks.0")

@@ -2,6 +2,24 @@
 
 import pytest
 
+# The methods that every test by reflection runs for; tests/methods/test_every_method.py holds the others to the same.
+CORE = (
+    "gradcam",
+    "gradcam_elementwise",
+    "gradcampp",
+    "xgradcam",
+    "layercam",
+    "hirescam",
+    "eigengradcam",
+    "scorecam",
+    "abscam",
+    "clustercam",
+    "cam",
+    "ablationcam",
+    "eigencam",
+    "conceptorcam",
+)
+
 # The cheapest member of each family of architectures, and a second one of ResNets, whose convolutions are grouped.
 REPRESENTATIVES = {
     "alexnet",

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import nets
 import pytest
-from selection import exhaustive
+from selection import CORE, exhaustive
 
 import jaxcam
 from jaxcam import METHODS, _checks, models
@@ -37,7 +37,7 @@ def products(jaxpr):
 SOME = ("cam", "hirescam", "eigencam", "clustercam", "conceptorcam")
 
 
-@pytest.mark.parametrize("method", exhaustive(METHODS, lambda method: method not in SOME))
+@pytest.mark.parametrize("method", exhaustive(CORE, lambda method: method not in SOME))
 def test_products_of_methods_are_not_rounded_by_accelerators(method):
     probe, image = without_products(), nets.images(1)[0]
     options = {"weights": jnp.ones((12, 5))} if method == "cam" else {}
@@ -86,7 +86,7 @@ def test_wrong_values_on_the_device_still_raise():
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_lowering_of_a_large_batch_in_bfloat16(method, platform):
     model = models.build("cifar_resnet20", dtype=jnp.bfloat16)
     probe = jaxcam.probe(model, models.default_layer("cifar_resnet20"))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from nets import images, small
+from selection import CORE
 
 import jaxcam
 from jaxcam import METHODS
@@ -57,7 +58,7 @@ def _inner(jaxpr):
                 yield inner
 
 
-OPTIONS = [(name, {}) for name in METHODS] + [("conceptorcam", {"combine": "and"})]
+OPTIONS = [(name, {}) for name in CORE] + [("conceptorcam", {"combine": "and"})]
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS)

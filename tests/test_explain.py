@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from nets import analytic, images, small
-from selection import exhaustive
+from selection import CORE, exhaustive
 
 import jaxcam
 from jaxcam import METHODS, _explain
@@ -26,7 +26,7 @@ def loop(probe, batch, targets, method, **options):
 ROUNDING = {"conceptorcam": 5e-6, "ablationcam": 1e-5}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CORE)
 def test_equals_a_loop_over_images(name):
     probe = small()
     targets = [0, 4, 2, 1]
@@ -109,7 +109,7 @@ def test_array_options_are_arguments_of_the_program():
     assert _explain._explain._cache_size() <= before + 2  # raw, with and without weights; not one a value
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CORE)
 @pytest.mark.parametrize(
     "kind", exhaustive(["dead", "constant", "negative"], lambda kind: kind != "constant")
 )
@@ -130,7 +130,7 @@ def test_maps_of_degenerate_layers_are_finite(name, kind):
     np.testing.assert_array_equal(shown, 0)
 
 
-@pytest.mark.parametrize("name", exhaustive(METHODS, lambda name: name not in SOME))
+@pytest.mark.parametrize("name", exhaustive(CORE, lambda name: name not in SOME))
 def test_what_is_not_finite_is_not_a_map(name):
     weights = jnp.linspace(-1, 1, 21).reshape(7, 3)
     probe = jaxcam.probe(split=(lambda x: x, lambda a: jnp.mean(a * a, axis=(1, 2)) @ weights))
@@ -150,7 +150,7 @@ def test_what_is_not_finite_is_not_a_map(name):
         assert np.isnan(jaxcam.display(outside)).all()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CORE)
 def test_bfloat16(name):
     weights = jnp.linspace(-1, 1, 21).reshape(7, 3)
 

@@ -6,7 +6,7 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 from nets import LAYER, Small, images, small
-from selection import exhaustive
+from selection import CORE, exhaustive
 
 import jaxcam
 from jaxcam import models
@@ -142,7 +142,7 @@ def test_a_layer_of_one_position():
 MAIN = ("gradcam", "hirescam", "eigencam", "clustercam")
 
 
-@pytest.mark.parametrize("name", exhaustive(jaxcam.METHODS, lambda name: name not in MAIN))
+@pytest.mark.parametrize("name", exhaustive(CORE, lambda name: name not in MAIN))
 def test_float64_stays(name, x64):
     probe = jaxcam.probe(Small(dtype=jnp.float64), LAYER)
     batch = images(1, dtype=np.float64)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ranks import PLACES, SPACES, Net, batch, net, pointwise
+from selection import CORE
 
 import jaxcam
 from jaxcam._masks import blur, resize_corners
@@ -15,7 +16,7 @@ MANY = {"clustercam": {"clusters": 4}}
 
 
 def every(probe, image):
-    return {name: method(probe, image, 1, **MANY.get(name, {})) for name, method in jaxcam.METHODS.items()}
+    return {name: jaxcam.METHODS[name](probe, image, 1, **MANY.get(name, {})) for name in CORE}
 
 
 @pytest.fixture(autouse=True)
@@ -54,12 +55,11 @@ def test_every_method_lowers_for_tpus(rank):
 
     def program(images):
         return {
-            name: jaxcam.explain(probe, images, [1, 2], method=name, **MANY.get(name, {}))
-            for name in jaxcam.METHODS
+            name: jaxcam.explain(probe, images, [1, 2], method=name, **MANY.get(name, {})) for name in CORE
         }
 
     exported = jax.export.export(jax.jit(program), platforms=["tpu"])(jax.ShapeDtypeStruct(shape, "float32"))
-    assert [each.shape for each in exported.out_avals] == [shape[:-1]] * len(jaxcam.METHODS)
+    assert [each.shape for each in exported.out_avals] == [shape[:-1]] * len(CORE)
 
 
 @pytest.mark.usefixtures("x64")

@@ -7,8 +7,8 @@ import pytest
 from nets import Small, images
 
 import jaxcam
+from jaxcam.methods._expression import method_named
 from jaxcam.probes._looked import Looked, of_layer
-from jaxcam.transforms._expression import method_named
 
 IMAGE = images(1)[0]
 BATCH = images(3)

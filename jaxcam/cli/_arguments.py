@@ -12,7 +12,7 @@ import jax
 from .._errors import unknown
 from .._fuse import channel_sum, principal_component
 from ..methods import METHODS
-from ..transforms._expression import method_named
+from ..methods._expression import method_named
 
 FUSES = {each.__name__: each for each in (channel_sum, principal_component)}
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..transforms._expression import method_named
+from ..methods._expression import method_named
 from ._arguments import method_options
 from ._explainer import is_explainer
 from ._open_model import OpenedModel, Wanted

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._method import Method
 from ..exporting._as_probe import as_probe
 from ..exporting._restore import restore
 from ..files._labels import Labels, labels_for
 from ..files._members import META
-from ..methods._of_probe import Method
 from ..models._preprocess import Preprocess
 from ..probes._probe import Probe
 from ._pixels import Pixels, as_preprocess, preprocessing

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, cast
 import jax
 import numpy as np
 
+from .._method import Method
 from .._request import Request
 from ..devices._chunks import within_memory
 from ..files._labels import Labels as Names
-from ..methods._of_probe import Method
 from ..models._preprocess import Preprocess
 from ..probes._probe import Probe
 from ..targets._several import Top

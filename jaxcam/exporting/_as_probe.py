@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, PyTree
 
-from ..methods._of_probe import Method
+from .._method import Method
 from ..probes._layers import INPUT, Layer
 from ..probes._marks import varying
 from ..probes._probe import Image, Probe

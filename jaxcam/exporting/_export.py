@@ -14,10 +14,10 @@ from jaxtyping import Array, PyTree
 
 from .._errors import choose
 from .._explain import map_of
+from .._method import Method
 from .._request import Static, bind
 from ..files._digests import versions
 from ..methods import gradcam
-from ..methods._of_probe import Method
 from ..probes._anatomy import Anatomy
 from ..probes._probe import Probe
 from ._archive import Archive, write_archive

@@ -2,18 +2,22 @@
 
 from ._ablationcam import ablationcam
 from ._abscam import abscam
-from ._bases import BASES
 from ._cam import cam
 from ._clustercam import clustercam
 from ._conceptorcam import conceptor_fuse, conceptorcam
 from ._eigencam import eigencam, eigengradcam
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
+from ._groups import BASES
+from ._groups import GROUPS as _GROUPS
 from ._hirescam import hirescam
 from ._scorecam import scorecam
 
-METHODS = BASES | {"conceptorcam": conceptorcam}
+GROUPS = _GROUPS | {"of a base method": {"conceptorcam": conceptorcam}}
+METHODS = {name: method for group in GROUPS.values() for name, method in group.items()}
 
 __all__ = [
+    "BASES",
+    "GROUPS",
     "METHODS",
     "ablationcam",
     "abscam",

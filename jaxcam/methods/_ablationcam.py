@@ -6,10 +6,10 @@ from jaxtyping import Array, Float
 from .._dtypes import widen
 from .._fuse import Fuse, channel_sum, finite_only, weigh
 from .._masks import reader
+from .._method import of_probe
 from ..devices._chunks import over_chunks
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._of_probe import of_probe
 
 
 @of_probe

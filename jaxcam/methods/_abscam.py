@@ -8,9 +8,9 @@ from .. import _display
 from .._errors import choose
 from .._fuse import Fuse, channel_sum, finite_only, positions, weigh
 from .._masks import SCORES, cover, reader, score_masks, settle
+from .._method import of_probe
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._of_probe import of_probe
 
 MERGES = ("weighted", "normalised", "single")
 

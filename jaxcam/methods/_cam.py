@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 from .._dtypes import dot, widen
 from .._fuse import Fuse, channel_sum, weigh
+from .._method import of_probe
 from ..probes._probe import Image, Probe
 from ..targets import _score
 from ..targets._score import Target
-from ._of_probe import of_probe
 
 
 @of_probe

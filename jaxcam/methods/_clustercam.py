@@ -13,9 +13,9 @@ from .._errors import choose
 from .._fuse import Fuse, channel_sum, finite_only, weigh
 from .._kmeans import clustered
 from .._masks import reader, score_masks, varies
+from .._method import of_probe
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._of_probe import of_probe
 
 CLUSTERS = 28
 

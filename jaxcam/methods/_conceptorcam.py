@@ -13,6 +13,7 @@ from .._display import normalise
 from .._dtypes import widen
 from .._errors import choose, unknown
 from .._fuse import Fuse, channel_sum, finite_only
+from .._method import of_probe
 from ..conceptor._algebra import (
     Conceptor,
     Number,
@@ -25,9 +26,8 @@ from ..conceptor._algebra import (
 )
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._bases import BASES
 from ._gradcam import gradcam
-from ._of_probe import of_probe
+from ._groups import BASES
 
 
 @of_probe

@@ -16,18 +16,18 @@ class Cost(NamedTuple):
 
 
 COSTS = {
-    "cam": Cost(False, "1"),
     "gradcam": Cost(True, "1"),
     "gradcam_elementwise": Cost(True, "1"),
     "gradcampp": Cost(True, "1"),
     "xgradcam": Cost(True, "1"),
     "layercam": Cost(True, "1"),
     "hirescam": Cost(True, "1"),
-    "eigencam": Cost(False, "1"),
     "eigengradcam": Cost(True, "1"),
     "scorecam": Cost(False, "1 + K"),
-    "ablationcam": Cost(False, "1 + K heads"),
     "abscam": Cost(True, "1 + K"),
     "clustercam": Cost(False, "1 + clusters"),
+    "cam": Cost(False, "1"),
+    "ablationcam": Cost(False, "1 + K heads"),
+    "eigencam": Cost(False, "1"),
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }

@@ -4,9 +4,9 @@ from jaxtyping import Array, Float
 
 from .._dtypes import widen
 from .._fuse import Fuse, principal_component
+from .._method import of_probe
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._of_probe import of_probe
 
 
 @of_probe

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._fuse import Fuse, channel_sum, finite_only, positions
+from .._method import of_probe
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._of_probe import of_probe
 
 
 @of_probe

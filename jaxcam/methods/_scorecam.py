@@ -8,9 +8,9 @@ from .._dtypes import widen
 from .._errors import choose
 from .._fuse import Fuse, channel_sum, finite_only, weigh
 from .._masks import reader, score_masks
+from .._method import of_probe
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._of_probe import of_probe
 
 WEIGHTS = {"channels": "logit", "probability": "softmax"}  # and the score that each one reads
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from .._display import normalise
 from .._dtypes import ArrayLike
 from .._explain import explain
-from ..methods._of_probe import Method
+from .._method import Method
 from ..probes._probe import Probe
 from ._confidence import masked, measure
 from ._drop import drops

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .._dtypes import ArrayLike
 from .._errors import unknown
-from ..methods._of_probe import Method
+from .._method import Method
 from ..probes._probe import Probe
 from ._adcc import combine, complexity
 from ._boxes import Boxes

@@ -7,7 +7,7 @@ from jaxtyping import Array
 
 from .._errors import check_count, choose
 from .._masks import BASELINES
-from ..methods._of_probe import Method
+from .._method import Method
 from ..probes._looked import Looked
 from ..probes._probe import Image, Probe
 from ..targets._score import Target

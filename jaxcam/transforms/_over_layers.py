@@ -5,7 +5,7 @@ from jaxtyping import Array
 
 from .._display import display
 from .._errors import choose
-from ..methods._of_probe import Method
+from .._method import Method
 from ..probes._looked import Looked, of_layer
 from ..probes._probe import Image, Probe
 from ..targets._score import Target

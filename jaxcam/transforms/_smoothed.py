@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from .._dtypes import widen
 from .._errors import check_count, choose
-from ..methods._of_probe import Method
+from .._method import Method
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
 from ._transformed import Transformed, check_method, fixed, settled

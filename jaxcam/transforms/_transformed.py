@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from .._masks import settle
-from ..methods._of_probe import Method
+from .._method import Method
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
 
@@ -28,11 +28,19 @@ class Transformed:
         run: the transform: a function of that method with its options, a probe, an image and a target, and of the
             settings by keyword.
         settings: of the transform, by name, as they were given.
+        name: of a composition that has one, such as RefineCAM; by default it is written as in Python.
     """
 
     method: Method
     run: Callable[..., Array]
     settings: tuple[tuple[str, Hashable], ...]
+    name: str = ""
+
+    def called(self, name: str, doc: str) -> "Transformed":
+        """The same method with a name and a docstring of its own."""
+        named = dataclasses.replace(self, name=name)
+        object.__setattr__(named, "__doc__", doc)
+        return named
 
     def __call__(self, probe: Probe, image: Image, target: Target = None, **options: object) -> Array:
         method = functools.partial(self.method, **options)
@@ -41,7 +49,9 @@ class Transformed:
 
     @property
     def __name__(self) -> str:
-        """As it is written, with the settings that are not the defaults: `smoothed(gradcampp, samples=8)`."""
+        """Its own, or as it is written, with settings that are not the defaults: `smoothed(gradcampp, samples=8)`."""
+        if self.name:
+            return self.name
         defaults = inspect.signature(self.run).parameters
         changed = [f", {name}={value!r}" for name, value in self.settings if value != defaults[name].default]
         return f"{self.run.__name__.strip('_')}({name_of(self.method)}{''.join(changed)})"

@@ -7,10 +7,9 @@ import jax
 import numpy as np
 import pytest
 from nets import small
-from selection import exhaustive
+from selection import CORE, exhaustive
 from small_run import SIDE, digests, finish, pictures, run, start
 
-import jaxcam
 from jaxcam import datasets
 from jaxcam.cli._hosts import join
 from jaxcam.datasets.running._plan import Plan
@@ -55,7 +54,7 @@ def test_several_devices_make_the_same_store(source, one, tmp_path, devices):
 FEWER = {"clustercam": {"clusters": 3, "restarts": 2, "iterations": 4}}
 
 
-@pytest.mark.parametrize("method", exhaustive(jaxcam.METHODS, lambda method: method != "eigencam"))
+@pytest.mark.parametrize("method", exhaustive(CORE, lambda method: method != "eigencam"))
 def test_every_method_on_two_devices(tmp_path, method):
     source = tmp_path / "pictures.npy"
     np.save(source, pictures(6))

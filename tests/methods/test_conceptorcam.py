@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from nets import analytic, images, small
-from selection import exhaustive
+from selection import CORE, exhaustive
 
 import jaxcam
 from jaxcam import conceptor_fuse, conceptorcam
 
 COMBINE = ["or", "and"]
 SHAPES = {"more positions": {}, "more channels": {"h": 2, "w": 4, "K": 13}}
-BASES = [name for name in jaxcam.METHODS if name not in ("cam", "conceptorcam")]
+BASES = [name for name in CORE if name not in ("cam", "conceptorcam")]
 
 
 def conceptor(Z, weights, aperture):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from nets import LAYER, Small, images
+from selection import CORE
 
 import jaxcam
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 IMAGES = images(4, dtype=np.float64)
 
 
-METHODS = {name: jax.jit(method) for name, method in jaxcam.METHODS.items()}
+METHODS = {name: jax.jit(jaxcam.METHODS[name]) for name in CORE}
 
 
 def double(head):

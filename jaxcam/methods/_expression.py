@@ -4,11 +4,11 @@ import ast
 from collections.abc import Callable
 
 from .._errors import brief, choose
-from ..methods import METHODS
-from ._augmented import augmented
-from ._integrated import integrated
-from ._over_layers import over_layers
-from ._smoothed import smoothed
+from ..transforms._augmented import augmented
+from ..transforms._integrated import integrated
+from ..transforms._over_layers import over_layers
+from ..transforms._smoothed import smoothed
+from . import METHODS
 
 TRANSFORMS: dict[str, Callable[..., Callable]] = {
     each.__name__: each for each in (smoothed, augmented, over_layers, integrated)

@@ -1,4 +1,4 @@
-"""The check that all methods begin with."""
+"""What a method is, and the check that all begin with."""
 
 import functools
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from jaxtyping import Array
 
-from .._checks import check_probe
-from ..probes._probe import Probe
-from ..targets._score import Target
+from ._checks import check_probe
+from .probes._probe import Probe
+from .targets._score import Target
 
 Checked = TypeVar("Checked", bound=Callable)
 
