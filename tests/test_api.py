@@ -54,7 +54,7 @@ def test_docstring_carries_its_definition(name):
     assert first[0].isupper() or first[0] == "`"
     if name in jaxcam.METHODS:
         assert re.search(r"`M = [^`]+`", text), "no formula"
-        for word in ("Args:", "Returns:", "(*space, C)", "(*space)", "Source: "):
+        for word in ("When: ", "Args:", "Returns:", "(*space, C)", "(*space)", "Source: "):
             assert word in text, word
         assert re.search(r"\[(paper|third party|ours)\]", text.split("Source: ")[1])
         for option in list(inspect.signature(FUNCTIONS[name]).parameters)[3:]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import jaxcam
+from jaxcam.cli import _cards
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text()
@@ -45,6 +46,11 @@ def test_no_program_is_overlooked():
 
 def test_table_lists_every_method():
     assert re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE) == list(jaxcam.METHODS)
+
+
+def test_the_page_of_methods_is_what_the_command_prints():
+    page = README.parent / "docs" / "methods.md"
+    assert page.read_text() == _cards.page(_cards.cards()), "run: jaxcam methods --markdown > docs/methods.md"
 
 
 def test_costs_are_the_measured_ones():

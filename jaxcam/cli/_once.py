@@ -23,7 +23,7 @@ class Once(click.Command):
         super().format_epilog(ctx, formatter)
         named = [each for each in dict.fromkeys(ctx.meta.get(METHOD, ())) if each not in ("", "all")]
         if named:
-            from ._listings import options_of
+            from ._cards import options_of
 
             for name in named:
                 with told():

@@ -13,18 +13,22 @@ from ._options import told
 @click.command(cls=Once)
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def methods(name: str | None, as_json: bool) -> None:
-    """List the methods: formula, source and cost. Of the method NAME, list the options, with defaults and meaning."""
-    from . import _listings
+@click.option("--markdown", is_flag=True, help="Print the cards of all methods as a page.")
+def methods(name: str | None, as_json: bool, markdown: bool) -> None:
+    """List the methods and transforms: formula, source and cost. Of the one NAME, print its card: when to use it, and
+    its options, with defaults and meaning."""
+    from . import _cards
 
     with told():
-        rows = _listings.methods() if name is None else _listings.options_of(name)
+        rows = _cards.cards() if name is None else _cards.options_of(name)
     if as_json:
         click.echo(jsonlib.dumps(rows, indent=1, ensure_ascii=False))
-    elif name is None:
-        _listings.show_methods(rows)
+    elif name is not None:
+        _cards.show_card(name)
+    elif markdown:
+        click.echo(_cards.page(rows), nl=False)
     else:
-        _listings.show_options(name)
+        _cards.show_cards(rows)
 
 
 @click.command(cls=Once)

@@ -26,6 +26,8 @@ def ablationcam(
     Nothing before the layer runs again: K channels cost one forward pass and K passes of the head. No gradient. Where
     y is 0, the weights are not divided. Like the peer's, the weights change sign with a negative score.
 
+    When: the weight of a channel is to be the loss of score without it: K passes of the head alone.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

@@ -39,6 +39,8 @@ def abscam(
 
     A channel that is constant or has no gradient is left out. A callable target's value is the score.
 
+    When: channels that speak against the class matter as well, and K forward passes may be spent.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

@@ -28,6 +28,8 @@ def cam(
     Meant for networks that end in global average pooling and one linear (or 1×1 convolution) layer, probed at the
     layer before the pooling. For a callable target, `W_c` becomes `W ∂target/∂logits`.
 
+    When: the network ends with global pooling and one linear layer: its weights, no gradient.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

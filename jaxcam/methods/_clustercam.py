@@ -52,6 +52,8 @@ def clustercam(
     Channels and masks that are constant are left out. Where one cluster is left there are no scissors; where none is,
     the map is 0. A callable target's value is the score.
 
+    When: Score-CAM at a dozen forward passes instead of K.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

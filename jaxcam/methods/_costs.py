@@ -31,3 +31,11 @@ COSTS = {
     "eigencam": Cost(False, "1"),
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }
+
+# Of a transform: how often the method runs, but for what its runs share.
+TRANSFORM_COSTS = {
+    "smoothed": "samples times",
+    "augmented": "views times",
+    "over_layers": "once, back to the first layer:",
+    "integrated": "steps times",
+}

@@ -15,6 +15,8 @@ def eigencam(
 ) -> Float[Array, "*space"]:
     """Eigen-CAM: `M = (A - mean A) v₁`, the activation's first principal component. No class, no gradient.
 
+    When: there is no class to ask for: what the layer reacts to most.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.
@@ -37,6 +39,8 @@ def eigengradcam(
 ) -> Float[Array, "*space"]:
     """EigenGrad-CAM: Eigen-CAM of the evidence `E = G ⊙ A`, which depends on the class:
     `M = (E - mean E) v₁`.
+
+    When: maps of a gradient method are noisy and one pattern matters.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.

@@ -20,6 +20,9 @@ def gradcam(
 ) -> Float[Array, "*space"]:
     """Grad-CAM: `w_k = mean G_k`, `M = Σ_k w_k A_k`.
 
+    When: a first look and the reference of most papers, at the last convolutional layer. Its mean over positions can
+    show what the score does not use.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.
@@ -41,6 +44,8 @@ def gradcam_elementwise(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "*space"]:
     """Element-wise Grad-CAM: `M = Σ_k relu(G_k ⊙ A_k)`, only the evidence for the target.
+
+    When: only the evidence for the class is to be shown, position by position.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
@@ -66,6 +71,8 @@ def gradcampp(
     `M = Σ_k w_k A_k`.
 
     The closed form of α holds for an exponential of the score; the gradient used is that of the score itself.
+
+    When: several objects of the class in one picture, and maps of several layers (`over_layers`).
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
@@ -96,6 +103,8 @@ def xgradcam(
     The mean gradient, weighted by the activation, so that the map adds up to what HiResCAM's does. A channel whose
     activations sum to exactly -1e-7 weighs 0.
 
+    When: a map of channels' weights that adds up to what HiResCAM's does, after a ReLU.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.
@@ -120,6 +129,8 @@ def layercam(
     probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = channel_sum
 ) -> Float[Array, "*space"]:
     """Layer-CAM: `M = Σ_k relu(G_k) ⊙ A_k`. Sharp at early layers too.
+
+    When: early layers, where it stays sharp; several layers by `over_layers`.
 
     Args:
         probe: a layer of a model, from `jaxcam.probe`.

@@ -19,6 +19,8 @@ def hirescam(
     is Grad-CAM's map exactly, and CAM's divided by the number of positions. There is no ReLU inside the sum; that is
     another method, `gradcam_elementwise`. The target should be a logit: the sum does not hold for a probability.
 
+    When: the map must show what the score used: exact where one linear layer follows, and at the input.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

@@ -32,6 +32,8 @@ def scorecam(
 
     A channel that is constant weighs 0. A callable target's value is the score.
 
+    When: no gradient is to be had or trusted, and K forward passes may be spent.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

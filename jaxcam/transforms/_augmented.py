@@ -28,6 +28,8 @@ def augmented(
     A view multiplies the input's values and, if `flip`, mirrors it along its last spatial axis; its map is mirrored
     back. By default six views. Where the target is None, the class is the most likely one of the input itself.
 
+    When: small shifts of the input should not change the map, at six times the cost.
+
     Args:
         method: any method; the result has its signature and its options.
         scales: factors of the input's values.

@@ -29,6 +29,8 @@ def integrated(
     `s(x) - s(x₀)`. At a layer it does not add up exactly, because A does not move on a straight line. Where the target
     is None, the class is the most likely one of the input.
 
+    When: gradients vanish where the score is saturated; at the input, attributions that add up.
+
     Args:
         method: a method of activation and gradient; the result has its signature and its options.
         steps: number of points on the path.

@@ -35,6 +35,8 @@ def smoothed(
     `smoothed(gradcampp)` is SmoothGrad-CAM++ with maps averaged instead of derivatives. Where the target is None, the
     class is the most likely one of the input without noise, for all samples.
 
+    When: a map of one input is noisy; its spread over draws is of interest (`statistic="variance"`).
+
     Args:
         method: any method; the result has its signature and its options.
         samples: number of noisy inputs.

@@ -14,9 +14,10 @@ import pytest
 import converters
 import jaxcam
 from jaxcam import models
-from jaxcam.cli._listings import options_of
-from jaxcam.methods import METHODS
+from jaxcam.cli._cards import options_of
+from jaxcam.methods import GROUPS, METHODS
 from jaxcam.methods._costs import COSTS
+from jaxcam.methods._expression import TRANSFORMS
 
 HEAVY = {"jax", "flax", "numpy", "matplotlib", "rich", "PIL", "converters"}
 
@@ -81,17 +82,22 @@ def test_convert_tells_mistakes(jaxcam_command, weights, tmp_path, monkeypatch, 
 
 def test_methods_are_listed_from_their_docstrings(jaxcam_command):
     rows = json.loads(jaxcam_command("methods", "--json").text)
-    assert [row["name"] for row in rows] == list(METHODS) == list(COSTS)
+    assert [row["name"] for row in rows] == [*METHODS, *TRANSFORMS]
+    assert list(METHODS) == list(COSTS)
     gradcam = next(row for row in rows if row["name"] == "gradcam")
     assert gradcam == {
         "name": "gradcam",
         "summary": "Grad-CAM: w_k = mean G_k, M = Σ_k w_k A_k.",
+        "group": "gradient",
+        "when": gradcam["when"],
         "source": 'Selvaraju et al. 2017, "Grad-CAM", arXiv 1610.02391',
+        "marks": ["paper"],
         "forward": "1",
         "gradient": True,
     }
+    assert gradcam["when"].startswith("a first look")
     text = jaxcam_command("methods").text
-    assert all(name in text for name in METHODS)
+    assert all(name in text for name in (*GROUPS, *METHODS, *TRANSFORMS))
     assert "Selvaraju et al. 2017, arXiv 1610.02391" in text
 
 
@@ -111,9 +117,17 @@ def test_options_of_a_method(jaxcam_command):
     assert rows[2]["meaning"].startswith('what stands where a mask is 0: "zero", or "blur"')
     text = jaxcam_command("methods", "scorecam").text
     assert "Wang et al. 2020" in text
+    assert "When: no gradient is to be had" in text
+    assert "Cost: 1 + K forward passes" in text
     assert "number of channels to score, those of the largest standard deviation" in " ".join(text.split())
     result = jaxcam_command("methods", "Score-CAM")
     assert (result.code, "did you mean 'scorecam'?" in result.error) == (2, True)
+
+
+def test_a_transform_has_a_card(jaxcam_command):
+    text = jaxcam_command("methods", "smoothed").text
+    assert "Cost: samples times that of the method" in text
+    assert "Written as a method, such as --method 'smoothed(gradcam)'." in text
 
 
 @pytest.mark.parametrize("given", [("--method", "scorecam"), ("--method=scorecam",)])
