@@ -5,7 +5,6 @@ property of the program, the same on every run. Eigenvalue decompositions are li
 """
 
 import argparse
-import inspect
 from pathlib import Path
 
 import jax
@@ -14,9 +13,15 @@ from flax import nnx
 
 import jaxcam
 from jaxcam import models
+from jaxcam.methods import GROUPS
 from jaxcam.methods._costs import COSTS
 
-LAYERS = {"resnet50": ("layer4", "layer3", "layer1"), "vgg16": ("features.29", "features.16")}
+LAYERS = {
+    "resnet50": ("layer4", "layer3", "layer1"),
+    "vgg16": ("features.29", "features.16"),
+    "vit_b_16": ("encoder.layers.encoder_layer_11.ln_1",),
+}
+ATTENTION = GROUPS.get("attention", {})
 CLASSES = 10
 
 
@@ -34,9 +39,10 @@ def rows(name: str):
         forward = flops(lambda p, x: p(x)[0], probe, image)
         yield name, layer, "forward", forward, 1.0
         for method, function in jaxcam.METHODS.items():
-            if "chunk" in inspect.signature(function).parameters:
-                passes = COSTS[method].forward  # a loop over masks, whose body XLA counts once
-                yield name, layer, method, None, passes
+            if (method in ATTENTION) != (name == "vit_b_16"):
+                continue
+            if COSTS[method].forward != "1":  # a loop, whose body XLA counts once
+                yield name, layer, method, None, COSTS[method].forward
                 continue
             try:
                 yield name, layer, method, (f := flops(function, probe, image, target)), f / forward
