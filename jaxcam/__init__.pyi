@@ -19,6 +19,7 @@ from ._version import __version__ as __version__
 from .exporting._export import export as export
 from .exporting._restore import Explainer as Explainer
 from .exporting._restore import restore as restore
+from .figures._show import show as show
 from .methods import METHODS as METHODS
 from .methods import ablationcam as ablationcam
 from .methods import abscam as abscam

@@ -16,7 +16,7 @@ FLOORS = [
     {"jaxcam._errors", "jaxcam._version", "jaxcam._dtypes"},
     {"jaxcam.targets", "jaxcam._display", "jaxcam._fuse", "jaxcam.models"},
     {"jaxcam.probes"},
-    {"jaxcam._checks", "jaxcam.devices", "jaxcam.files"},
+    {"jaxcam._checks", "jaxcam.devices", "jaxcam.files", "jaxcam.figures"},
     {
         "jaxcam._masks",
         "jaxcam._method",
