@@ -69,7 +69,7 @@ def test_signals_and_volumes():
     assert len(panels(signals)) == 6
     assert len(panels(signals)[0].lines) == 2
     volumes = jaxcam.show(RNG.uniform(size=(6, 8, 9, 1)), RNG.uniform(size=(6, 8, 9)), rank=3)
-    assert np.shape(panels(volumes)[0].images[0].get_array()) == (8, 9, 3)
+    assert np.asarray(panels(volumes)[0].images[0].get_array()).shape == (8, 9, 3)
 
 
 def test_boxes_and_a_notebook():
