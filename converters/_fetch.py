@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxcam.files._cache import cache_folder
 from jaxcam.models._published import entry, files_of, folder_of
 from jaxcam.models._registry import find
 
@@ -81,10 +82,10 @@ def fetch(name: str, weights: str | os.PathLike[str], *, url: str | None = None)
 
 
 def _published(file: str, base: str) -> Path:
-    target = _folder("JAXCAM_CACHE", "jaxcam") / "weights" / file
+    target = cache_folder() / "weights" / file
     sha256 = file.rpartition("-")[2].partition(".")[0]
     others = []
-    for path in (target, _folder("TORCH_HOME", "torch") / "hub" / "checkpoints" / file):
+    for path in (target, cache_folder("TORCH_HOME", "torch") / "hub" / "checkpoints" / file):
         if is_verified(path, sha256):
             return path
         if path.is_file():
@@ -106,9 +107,3 @@ def _published(file: str, base: str) -> Path:
             f"{source} could not be kept at {target}: {error.strerror or error}. JAXCAM_CACHE names another folder",
         ) from error
     return target
-
-
-def _folder(variable: str, name: str) -> Path:
-    if given := os.environ.get(variable):
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / name

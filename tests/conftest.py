@@ -22,6 +22,9 @@ if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 
+# Commands that tests start keep no programs where they would outlive the test.
+os.environ.setdefault("JAXCAM_KEEP_PROGRAMS", "0")
+
 left_out = pytest.StashKey[int]()
 
 

@@ -5,7 +5,7 @@ import os
 import click
 
 from .._version import __version__
-from . import convert, demo, evaluate, explain, export, listings, report, run
+from . import _programs, convert, demo, evaluate, explain, export, listings, report, run
 
 # XLA calls LAPACK from threads of its own; a second pool inside LAPACK only makes them wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -13,8 +13,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="jaxcam")
-def main() -> None:
+@click.option(
+    "--keep-programs/--no-keep-programs",
+    default=True,
+    show_default=True,
+    envvar="JAXCAM_KEEP_PROGRAMS",
+    help="Keep compiled programs for later commands, up to 1 GiB, below $JAXCAM_CACHE or ~/.cache/jaxcam.",
+)
+def main(keep_programs: bool) -> None:
     """Class activation maps: what in a picture speaks for a class."""
+    if keep_programs:
+        _programs.keep_programs()
 
 
 for command in (
