@@ -44,7 +44,7 @@ def with_look(
 ) -> Array:
     """The method's map by a given look; ValueError where it does not ask for one."""
     seen = Looked(probe, image, target, look)
-    found = method(seen, image, target)
+    found = method(seen, jnp.asarray(image), target)
     if not seen.asked:
         raise ValueError(
             f"{transform} takes a method of activation and gradient, such as hirescam; {name_of(method)} does not ask "
