@@ -71,25 +71,20 @@ def principal_component(evidence: Evidence) -> Float[Array, "*space"]:
     scale = jnp.where(size > 0, size, 1)
     X = X / scale  # the Gram matrix squares: keeps tiny and huge evidence inside the range of float32
     if P <= K:  # the smaller Gram matrix has the same eigenvalues
-        value, u = _top_eigenpair(dot(X, X.T))
+        value, u = top_eigenpair(dot(X, X.T))
         # at an eigenvalue of 0 the square root has no slope; the map is 0 there
         projection = u * jnp.where(value > 0, jnp.sqrt(jnp.where(value > 0, value, 1)), 0)
     else:
-        _, v = _top_eigenpair(dot(X.T, X))
+        _, v = top_eigenpair(dot(X.T, X))
         projection = dot(X, v)
     agreement = dot(projection, jnp.sum(X, axis=1))
     sign = jax.lax.stop_gradient(jnp.where(agreement < 0, -1, 1).astype(projection.dtype))
     return (sign * scale * projection).reshape(space)
 
 
-def _squarings(dtype) -> int:
-    """Number of squarings: enough for the smallest gap between the two largest eigenvalues that the dtype can hold."""
-    return jnp.finfo(dtype).nmant + 2
-
-
 @jax.custom_jvp
 @jax.jit  # outside of jit, its loop would compile at every call
-def _top_eigenpair(gram: Array) -> tuple[Array, Array]:
+def top_eigenpair(gram: Array) -> tuple[Array, Array]:
     """Largest eigenvalue of a symmetric matrix without negative ones, and its eigenvector."""
     top = _normal(gram)
 
@@ -110,17 +105,22 @@ def _top_eigenpair(gram: Array) -> tuple[Array, Array]:
     return dot(vector, dot(gram, vector)), vector
 
 
+def _squarings(dtype) -> int:
+    """Number of squarings: enough for the smallest gap between the two largest eigenvalues that the dtype can hold."""
+    return jnp.finfo(dtype).nmant + 2
+
+
 def _normal(matrix: Array) -> Array:
     """Divided by its trace, the sum of its eigenvalues; a matrix of zeros as it is."""
     total = jnp.trace(matrix)
     return matrix / jnp.where(total == 0, 1, total)
 
 
-@_top_eigenpair.defjvp
-def _top_eigenpair_jvp(primals, tangents):
+@top_eigenpair.defjvp
+def top_eigenpair_jvp(primals, tangents):
     # only the gaps to the largest eigenvalue are divided by: the others repeat, zeros of a centred Gram matrix at least
     (gram,), (change,) = primals, tangents
-    value, vector = _top_eigenpair(gram)
+    value, vector = top_eigenpair(gram)
     seen = dot(change, vector)
     slope = dot(vector, seen)
     turn = dot(_without_top(gram, value, vector), seen - slope * vector)

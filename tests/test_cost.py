@@ -65,6 +65,16 @@ def test_over_layers_is_one_pass(model):
     assert 1.0 <= cost / first <= 1.01
 
 
+@pytest.mark.parametrize(
+    "name", exhaustive(["resnet50", "mobilenet_v2"], lambda name: name != "mobilenet_v2")
+)
+def test_ablation_before_a_linear_head_is_one_backward_pass(name):
+    probe = jaxcam.probe(nnx.eval_shape(lambda: models.build(name)), models.default_layer(name))
+    once = flops(lambda p, x: p(x)[0], probe, IMAGE)
+    cost = flops(jaxcam.ablationcam, probe, IMAGE, jax.ShapeDtypeStruct((), jnp.int32))
+    assert 1.0 <= cost / once <= 1.02
+
+
 def test_conceptors_add_little(model):
     probe, target = jaxcam.probe(model, "layer4"), jax.ShapeDtypeStruct((), jnp.int32)
     base, over = (flops(method, probe, IMAGE, target) for method in (jaxcam.gradcam, jaxcam.conceptorcam))
@@ -89,6 +99,7 @@ def test_explain_runs_the_model_once_for_maps_targets_and_output(model, forward)
 def test_traced_count_leaves_out_what_a_loop_never_runs(model):
     probe = jaxcam.probe(model, "layer4")
     once = _flops.flops(lambda p, x: p(x)[0], probe, IMAGE)
-    ablation = _flops.flops(lambda p, x: jaxcam.ablationcam(p, x, 0, chunk=16), probe, IMAGE)
+    target = jaxcam.probability(0)  # of a logit, the head is linear, and no loop is needed
+    ablation = _flops.flops(lambda p, x: jaxcam.ablationcam(p, x, target, chunk=16), probe, IMAGE)
     heads = 2048 * 2 * 2048 * 1000  # a linear layer for each of 2048 channels
     assert once + heads <= ablation <= 1.01 * (once + heads)

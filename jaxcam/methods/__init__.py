@@ -4,13 +4,18 @@ from ._ablationcam import ablationcam
 from ._abscam import abscam
 from ._cam import cam
 from ._clustercam import clustercam
+from ._compositions import refinecam, smoothgradcampp, zoomcam
 from ._conceptorcam import conceptor_fuse, conceptorcam
-from ._eigencam import eigencam, eigengradcam
+from ._eigencam import eigencam, eigengradcam, segeigencam
+from ._fem import fem
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._groups import BASES
 from ._groups import GROUPS as _GROUPS
 from ._hirescam import hirescam
+from ._kpcacam import kpcacam
+from ._liftcam import liftcam
 from ._scorecam import scorecam
+from ._shapleycam import shapleycam
 
 GROUPS = _GROUPS | {"of a base method": {"conceptorcam": conceptorcam}}
 METHODS = {name: method for group in GROUPS.values() for name, method in group.items()}
@@ -27,11 +32,19 @@ __all__ = [
     "conceptorcam",
     "eigencam",
     "eigengradcam",
+    "fem",
     "gradcam",
     "gradcam_elementwise",
     "gradcampp",
     "hirescam",
+    "kpcacam",
     "layercam",
+    "liftcam",
+    "refinecam",
     "scorecam",
+    "segeigencam",
+    "shapleycam",
+    "smoothgradcampp",
     "xgradcam",
+    "zoomcam",
 ]

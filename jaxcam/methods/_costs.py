@@ -23,12 +23,20 @@ COSTS = {
     "layercam": Cost(True, "1"),
     "hirescam": Cost(True, "1"),
     "eigengradcam": Cost(True, "1"),
+    "segeigencam": Cost(True, "1"),
+    "shapleycam": Cost(True, "1 + 1 head"),  # and its backward pass once more
+    "liftcam": Cost(True, "1 + 2 heads"),
+    "smoothgradcampp": Cost(True, "1 + 4"),
+    "refinecam": Cost(True, "1"),
+    "zoomcam": Cost(True, "1"),
     "scorecam": Cost(False, "1 + K"),
     "abscam": Cost(True, "1 + K"),
     "clustercam": Cost(False, "1 + clusters"),
     "cam": Cost(False, "1"),
     "ablationcam": Cost(False, "1 + K heads"),
     "eigencam": Cost(False, "1"),
+    "fem": Cost(False, "1"),
+    "kpcacam": Cost(False, "1"),
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }
 

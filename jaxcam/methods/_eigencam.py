@@ -1,5 +1,6 @@
-"""Eigen-CAM and EigenGrad-CAM: the first principal component of the channels."""
+"""Eigen-CAM, EigenGrad-CAM and Seg-Eigen-CAM: the first principal component of the channels."""
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._dtypes import widen
@@ -55,3 +56,30 @@ def eigengradcam(
     """
     look = probe.look(image, target)
     return fuse(look.gradient * look.activation)
+
+
+@of_probe
+def segeigencam(
+    probe: Probe, image: Image, target: Target = None, *, fuse: Fuse = principal_component
+) -> Float[Array, "*space"]:
+    """Seg-Eigen-CAM: Eigen-CAM of the evidence `E = |G| ⊙ A`, with the sign that makes its largest magnitude
+    positive: `M = ± (E - mean E) v₁`, minus where `|min M| > |max M|`.
+
+    Made for segmentation; `jaxcam.segmentation` is a target of it. Other models and targets do as well.
+
+    Args:
+        probe: a layer of a model, from `jaxcam.probe`.
+        image: `(*space, C)`, preprocessed for the model.
+        target: a class index, None for the most likely class, or a callable `output -> scalar`.
+        fuse: evidence `(*space, K)` -> map `(*space)`, before the sign is chosen.
+
+    Returns:
+        Raw signed map `(*space)`, of mean 0.
+
+    Source: Chung & Ying 2025, "Seg-Eigen-CAM", Applied Sciences 15(13):7562 [paper], as pytorch-grad-cam's
+    SegEigenCAM [third party].
+    """
+    look = probe.look(image, target)
+    found = fuse(jnp.abs(look.gradient) * look.activation)
+    turned = jnp.abs(jnp.min(found)) > jnp.abs(jnp.max(found))
+    return jnp.where(turned, -found, found)

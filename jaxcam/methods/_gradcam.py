@@ -88,8 +88,9 @@ def gradcampp(
     """
     A, G = (look := probe.look(image, target)).activation, look.gradient
     total = jnp.sum(A, axis=positions(A), keepdims=True)
-    below = 2 * G**2 + total * G**3 + 1e-6
-    alpha = jnp.where((G == 0) | (below == 0), 0, G**2 / jnp.where(below == 0, 1, below))
+    squared = look.power(2)
+    below = 2 * squared + total * look.power(3) + 1e-6
+    alpha = jnp.where((G == 0) | (below == 0), 0, squared / jnp.where(below == 0, 1, below))
     weights = jnp.sum(jax.nn.relu(G) * alpha, axis=positions(A), keepdims=True)
     return fuse(weights * A)
 

@@ -7,10 +7,15 @@ from ._ablationcam import ablationcam
 from ._abscam import abscam
 from ._cam import cam
 from ._clustercam import clustercam
-from ._eigencam import eigencam, eigengradcam
+from ._compositions import refinecam, smoothgradcampp, zoomcam
+from ._eigencam import eigencam, eigengradcam, segeigencam
+from ._fem import fem
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._hirescam import hirescam
+from ._kpcacam import kpcacam
+from ._liftcam import liftcam
 from ._scorecam import scorecam
+from ._shapleycam import shapleycam
 
 
 def _named(*methods: Callable) -> dict[str, Callable]:
@@ -27,6 +32,12 @@ GROUPS: dict[str, dict[str, Callable]] = {
         layercam,
         hirescam,
         eigengradcam,
+        segeigencam,
+        shapleycam,
+        liftcam,
+        smoothgradcampp,
+        refinecam,
+        zoomcam,
     ),
     "masks": _named(
         scorecam,
@@ -39,6 +50,8 @@ GROUPS: dict[str, dict[str, Callable]] = {
     ),
     "no class": _named(
         eigencam,
+        fem,
+        kpcacam,
     ),
 }
 

@@ -42,4 +42,5 @@ class Looked(Probe):
 
 def of_layer(look: Look, layer: str) -> Look:
     """The look at one of several layers."""
-    return look._replace(activation=look.activation[layer], gradient=look.gradient[layer])
+    powers = look.powers and {exponent: each[layer] for exponent, each in look.powers.items()}
+    return look._replace(activation=look.activation[layer], gradient=look.gradient[layer], powers=powers)

@@ -17,15 +17,19 @@ from jaxtyping import Array, PyTree
 def mark(activation: Array, name: Hashable) -> Array:
     names, axes = _varied.value
     if name in names:
-        missing = set(axes) - varying(activation)
-        if missing:
-            activation = jax.lax.pcast(activation, tuple(sorted(missing)), to="varying")
+        activation = vary(activation, frozenset(axes))
     return MARK.bind(activation, name=name)
 
 
 def varying(x: Array) -> frozenset:
     """The axes of a mesh along which devices hold values of their own, inside `jax.shard_map`."""
     return jax.typeof(x).manual_axis_type.varying
+
+
+def vary(x: Array, axes: frozenset) -> Array:
+    """The same array, which also varies along these axes of a mesh."""
+    missing = tuple(sorted(axes - varying(x)))
+    return jax.lax.pcast(x, missing, to="varying") if missing else x
 
 
 def varied(names: frozenset[Hashable], axes: frozenset[str]):

@@ -12,7 +12,7 @@ from .._dtypes import widen
 from ..targets import _score
 from ._anatomy import Anatomy
 from ._layers import Layer, no_such
-from ._marks import varying
+from ._marks import vary, varying
 from ._mistakes import channels_first, check_array, one_position, taken_for
 from ._tokens import as_map
 from ._walk import Inputs, Walk, onward
@@ -30,12 +30,20 @@ class Look(NamedTuple):
         score: the scalar that the target reads from the output.
         activation: the layer's activation `(h, w, K)`, at least float32; of several layers, a dictionary by layer.
         gradient: d score / d activation `(h, w, K)`, at least float32; of several layers, a dictionary by layer.
+        powers: powers of the gradient by their exponent, where they are means over several inputs.
     """
 
     output: PyTree
     score: Array
     activation: Any
     gradient: Any
+    powers: Mapping[int, Any] | None = None
+
+    def power(self, exponent: int) -> Any:
+        """A power of the gradient, or where the gradient is a mean, the mean of its powers: not the same."""
+        if self.powers is not None:
+            return self.powers[exponent]
+        return jax.tree.map(lambda gradient: gradient**exponent, self.gradient)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -216,9 +224,7 @@ def _of_one(leaf: PyTree) -> PyTree:
 
 def zeros_of(kind: Any) -> Array:
     """Zeros of a type, sharded as it says, that vary along the axes of a mesh along which it varies."""
-    zeros = jnp.zeros(kind.shape, kind.dtype)
-    axes = tuple(sorted(kind.manual_axis_type.varying - varying(zeros)))
-    return jax.lax.pcast(zeros, axes, to="varying") if axes else zeros
+    return vary(jnp.zeros(kind.shape, kind.dtype), kind.manual_axis_type.varying)
 
 
 def check_image(image: Array | np.ndarray) -> None:

@@ -1,6 +1,5 @@
 """Gradients averaged on a path from a baseline to the input: Integrated Gradients for any gradient method."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -8,10 +7,10 @@ from jaxtyping import Array
 from .._errors import check_count, choose
 from .._masks import BASELINES
 from .._method import Method
-from ..probes._looked import Looked
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
-from ._transformed import Transformed, check_method, fixed, name_of, settled
+from ._gradients import weighted_sum, with_look
+from ._transformed import Transformed, check_method, fixed, settled
 
 
 def integrated(
@@ -79,25 +78,10 @@ def _integrated(
     def gradient(at: Array) -> Array:
         return probe.look(start + at.astype(end.dtype) * (end - start), target).gradient
 
-    # The sum is kept, not the gradients: memory does not grow with the steps. Points are filled up with weight 0.
     points, weights = (np.asarray(each, look.gradient.dtype) for each in RULES[rule](steps))
-    more = -steps % chunk
-    groups = [jnp.asarray(np.pad(each, (0, more)).reshape(-1, chunk)) for each in (points, weights)]
-
-    def add(total: Array, group: list[Array]) -> tuple[Array, None]:
-        found = jax.vmap(gradient)(group[0])
-        return total + jnp.tensordot(group[1], found, 1, precision=jax.lax.Precision.HIGHEST), None
-
-    mean, _ = jax.lax.scan(add, jnp.zeros_like(look.gradient), groups)
+    mean = weighted_sum(gradient, jnp.asarray(points), weights, chunk, look.gradient)
     along = look._replace(activation=look.activation - origin.activation, gradient=mean)
-    seen = Looked(probe, end, target, along)
-    found = method(seen, end, target)
-    if not seen.asked:
-        raise ValueError(
-            f"integrated takes a method of activation and gradient, such as hirescam; {name_of(method)} does not ask "
-            "for a gradient"
-        )
-    return found
+    return with_look("integrated", method, probe, end, target, along)
 
 
 def _start(end: Array, baseline: float | int | str | Array | np.ndarray) -> Array:

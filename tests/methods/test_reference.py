@@ -23,6 +23,25 @@ def plus_plus(A, G):
     return ((relu(G) * alpha).sum(axis=(0, 1)) * A).sum(axis=-1)
 
 
+def largest_positive(M):
+    return -M if abs(M.min()) > abs(M.max()) else M
+
+
+def above(A, deviations=2):
+    return A.mean(axis=(0, 1)) + deviations * A.std(axis=(0, 1))
+
+
+def kernel_component(A, gamma=None):
+    X = A.reshape(-1, A.shape[-1])
+    X = X - X.mean(axis=0)
+    kernel = np.tanh((gamma or 1 / X.shape[1]) * X @ X.T + 1)
+    centre = np.eye(len(X)) - 1 / len(X)
+    values, vectors = np.linalg.eigh(centre @ kernel @ centre)
+    assert values[0] < 0  # or it would not matter that the largest is meant, and not the longest
+    projection = vectors[:, -1] * np.sqrt(values[-1])
+    return (projection * np.sign(projection @ X.sum(axis=1))).reshape(A.shape[:2])
+
+
 FORMULAS = {
     "gradcam": lambda A, G: (G.mean(axis=(0, 1)) * A).sum(axis=-1),
     "gradcam_elementwise": lambda A, G: relu(G * A).sum(axis=-1),
@@ -32,6 +51,9 @@ FORMULAS = {
     "hirescam": lambda A, G: (G * A).sum(axis=-1),
     "eigencam": lambda A, G: first_component(A),
     "eigengradcam": lambda A, G: first_component(G * A),
+    "segeigencam": lambda A, G: largest_positive(first_component(abs(G) * A)),
+    "fem": lambda A, G: ((above(A) < A).mean(axis=(0, 1)) * A).sum(axis=-1),
+    "kpcacam": lambda A, G: kernel_component(A),
 }
 
 
@@ -74,3 +96,20 @@ def test_fuse_turns_one_method_into_another(x64):
     probe, image, *_ = analytic()
     eigengrad = jaxcam.hirescam(probe, image, 1, fuse=jaxcam.principal_component)
     np.testing.assert_array_equal(eigengrad, jaxcam.eigengradcam(probe, image, 1))
+
+
+def test_options_of_the_methods_without_a_class(x64):
+    probe, image, A, _ = analytic()
+    mean = np.where(above(A, 1) <= A, A.mean(axis=(0, 1)), 0).sum(axis=-1)
+    np.testing.assert_allclose(jaxcam.fem(probe, image, deviations=1, weights="mean"), mean, atol=1e-12)
+    np.testing.assert_allclose(jaxcam.kpcacam(probe, image, gamma=0.4), kernel_component(A, 0.4), atol=1e-10)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_mistakes_in_their_options():
+    probe, image, *_ = analytic()
+    with pytest.raises(ValueError, match="no weights 'shares'; did you mean 'share'"):
+        jaxcam.fem(probe, image, weights="shares")
+    for wrong in (0, -1.0, float("inf")):
+        with pytest.raises(ValueError, match="gamma must be a number above 0; got"):
+            jaxcam.kpcacam(probe, image, gamma=wrong)
