@@ -23,6 +23,7 @@ from .figures._show import show as show
 from .methods import METHODS as METHODS
 from .methods import ablationcam as ablationcam
 from .methods import abscam as abscam
+from .methods import attention_relevance as attention_relevance
 from .methods import cam as cam
 from .methods import clustercam as clustercam
 from .methods import conceptor_fuse as conceptor_fuse
@@ -33,11 +34,14 @@ from .methods import fem as fem
 from .methods import gradcam as gradcam
 from .methods import gradcam_elementwise as gradcam_elementwise
 from .methods import gradcampp as gradcampp
+from .methods import gradeclip as gradeclip
 from .methods import hirescam as hirescam
 from .methods import kpcacam as kpcacam
 from .methods import layercam as layercam
 from .methods import liftcam as liftcam
 from .methods import refinecam as refinecam
+from .methods import legrad as legrad
+from .methods import rollout as rollout
 from .methods import scorecam as scorecam
 from .methods import segeigencam as segeigencam
 from .methods import shapleycam as shapleycam

@@ -16,6 +16,7 @@ from ._kpcacam import kpcacam
 from ._liftcam import liftcam
 from ._scorecam import scorecam
 from ._shapleycam import shapleycam
+from .attention import attention_relevance, gradeclip, legrad, rollout
 
 GROUPS = _GROUPS | {"of a base method": {"conceptorcam": conceptorcam}}
 METHODS = {name: method for group in GROUPS.values() for name, method in group.items()}
@@ -26,6 +27,7 @@ __all__ = [
     "METHODS",
     "ablationcam",
     "abscam",
+    "attention_relevance",
     "cam",
     "clustercam",
     "conceptor_fuse",
@@ -36,11 +38,14 @@ __all__ = [
     "gradcam",
     "gradcam_elementwise",
     "gradcampp",
+    "gradeclip",
     "hirescam",
     "kpcacam",
     "layercam",
     "liftcam",
     "refinecam",
+    "legrad",
+    "rollout",
     "scorecam",
     "segeigencam",
     "shapleycam",

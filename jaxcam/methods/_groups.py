@@ -16,6 +16,7 @@ from ._kpcacam import kpcacam
 from ._liftcam import liftcam
 from ._scorecam import scorecam
 from ._shapleycam import shapleycam
+from .attention import attention_relevance, gradeclip, legrad, rollout
 
 
 def _named(*methods: Callable) -> dict[str, Callable]:
@@ -52,6 +53,12 @@ GROUPS: dict[str, dict[str, Callable]] = {
         eigencam,
         fem,
         kpcacam,
+    ),
+    "attention": _named(
+        rollout,
+        attention_relevance,
+        legrad,
+        gradeclip,
     ),
 }
 
