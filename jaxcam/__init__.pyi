@@ -38,9 +38,9 @@ from .methods import gradeclip as gradeclip
 from .methods import hirescam as hirescam
 from .methods import kpcacam as kpcacam
 from .methods import layercam as layercam
+from .methods import legrad as legrad
 from .methods import liftcam as liftcam
 from .methods import refinecam as refinecam
-from .methods import legrad as legrad
 from .methods import rollout as rollout
 from .methods import scorecam as scorecam
 from .methods import segeigencam as segeigencam

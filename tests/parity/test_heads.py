@@ -7,11 +7,8 @@ import warnings
 import jax
 import numpy as np
 import pytest
-from _torchvision import load as load_torchvision
 
-import converters
 import jaxcam
-from jaxcam import models
 
 pytestmark = [pytest.mark.parity, pytest.mark.realdata, pytest.mark.usefixtures("exact")]
 PICTURES = 6
