@@ -11,6 +11,14 @@ from ._groups import BASES
 from ._groups import GROUPS as _GROUPS
 from ._hirescam import hirescam
 from ._scorecam import scorecam
+from .baselines import (
+    gradient_times_input,
+    guided_backpropagation,
+    guided_gradcam,
+    integrated_gradients,
+    saliency,
+    smoothgrad,
+)
 
 GROUPS = _GROUPS | {"of a base method": {"conceptorcam": conceptorcam}}
 METHODS = {name: method for group in GROUPS.values() for name, method in group.items()}
@@ -30,8 +38,14 @@ __all__ = [
     "gradcam",
     "gradcam_elementwise",
     "gradcampp",
+    "gradient_times_input",
+    "guided_backpropagation",
+    "guided_gradcam",
     "hirescam",
+    "integrated_gradients",
     "layercam",
+    "saliency",
     "scorecam",
+    "smoothgrad",
     "xgradcam",
 ]

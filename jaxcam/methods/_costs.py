@@ -29,5 +29,11 @@ COSTS = {
     "cam": Cost(False, "1"),
     "ablationcam": Cost(False, "1 + K heads"),
     "eigencam": Cost(False, "1"),
+    "saliency": Cost(True, "1"),
+    "gradient_times_input": Cost(True, "1"),
+    "integrated_gradients": Cost(True, "52"),
+    "smoothgrad": Cost(True, "25"),
+    "guided_backpropagation": Cost(True, "1"),
+    "guided_gradcam": Cost(True, "1"),
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }

@@ -11,6 +11,14 @@ from ._eigencam import eigencam, eigengradcam
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._hirescam import hirescam
 from ._scorecam import scorecam
+from .baselines import (
+    gradient_times_input,
+    guided_backpropagation,
+    guided_gradcam,
+    integrated_gradients,
+    saliency,
+    smoothgrad,
+)
 
 
 def _named(*methods: Callable) -> dict[str, Callable]:
@@ -39,6 +47,14 @@ GROUPS: dict[str, dict[str, Callable]] = {
     ),
     "no class": _named(
         eigencam,
+    ),
+    "baselines": _named(
+        saliency,
+        gradient_times_input,
+        integrated_gradients,
+        smoothgrad,
+        guided_backpropagation,
+        guided_gradcam,
     ),
 }
 
