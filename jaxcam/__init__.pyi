@@ -28,6 +28,7 @@ from .methods import conceptor_fuse as conceptor_fuse
 from .methods import conceptorcam as conceptorcam
 from .methods import eigencam as eigencam
 from .methods import eigengradcam as eigengradcam
+from .methods import fullgrad as fullgrad
 from .methods import gradcam as gradcam
 from .methods import gradcam_elementwise as gradcam_elementwise
 from .methods import gradcampp as gradcampp

@@ -6,6 +6,7 @@ from ._cam import cam
 from ._clustercam import clustercam
 from ._conceptorcam import conceptor_fuse, conceptorcam
 from ._eigencam import eigencam, eigengradcam
+from ._fullgrad import fullgrad
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._groups import BASES
 from ._groups import GROUPS as _GROUPS
@@ -35,6 +36,7 @@ __all__ = [
     "conceptorcam",
     "eigencam",
     "eigengradcam",
+    "fullgrad",
     "gradcam",
     "gradcam_elementwise",
     "gradcampp",

@@ -23,6 +23,7 @@ COSTS = {
     "layercam": Cost(True, "1"),
     "hirescam": Cost(True, "1"),
     "eigengradcam": Cost(True, "1"),
+    "fullgrad": Cost(True, "1"),
     "scorecam": Cost(False, "1 + K"),
     "abscam": Cost(True, "1 + K"),
     "clustercam": Cost(False, "1 + clusters"),

@@ -8,6 +8,7 @@ from ._abscam import abscam
 from ._cam import cam
 from ._clustercam import clustercam
 from ._eigencam import eigencam, eigengradcam
+from ._fullgrad import fullgrad
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._hirescam import hirescam
 from ._scorecam import scorecam
@@ -35,6 +36,7 @@ GROUPS: dict[str, dict[str, Callable]] = {
         layercam,
         hirescam,
         eigengradcam,
+        fullgrad,
     ),
     "masks": _named(
         scorecam,
