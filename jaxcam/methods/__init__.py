@@ -8,6 +8,7 @@ from ._compositions import refinecam, smoothgradcampp, zoomcam
 from ._conceptorcam import conceptor_fuse, conceptorcam
 from ._eigencam import eigencam, eigengradcam, segeigencam
 from ._fem import fem
+from ._fullgrad import fullgrad
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._groups import BASES
 from ._groups import GROUPS as _GROUPS
@@ -17,6 +18,14 @@ from ._liftcam import liftcam
 from ._scorecam import scorecam
 from ._shapleycam import shapleycam
 from .attention import attention_relevance, gradeclip, legrad, rollout
+from .baselines import (
+    gradient_times_input,
+    guided_backpropagation,
+    guided_gradcam,
+    integrated_gradients,
+    saliency,
+    smoothgrad,
+)
 
 GROUPS = _GROUPS | {"of a base method": {"conceptorcam": conceptorcam}}
 METHODS = {name: method for group in GROUPS.values() for name, method in group.items()}
@@ -35,20 +44,27 @@ __all__ = [
     "eigencam",
     "eigengradcam",
     "fem",
+    "fullgrad",
     "gradcam",
     "gradcam_elementwise",
     "gradcampp",
     "gradeclip",
+    "gradient_times_input",
+    "guided_backpropagation",
+    "guided_gradcam",
     "hirescam",
+    "integrated_gradients",
     "kpcacam",
     "layercam",
     "legrad",
     "liftcam",
     "refinecam",
     "rollout",
+    "saliency",
     "scorecam",
     "segeigencam",
     "shapleycam",
+    "smoothgrad",
     "smoothgradcampp",
     "xgradcam",
     "zoomcam",

@@ -13,6 +13,8 @@ smoothgradcampp = smoothed(gradcampp, samples=4, sigma=0.3, relative=False, stat
     The noise is in units of the image, which is meant to be normalised. For other noise, draws or layers write
     `jaxcam.smoothed(jaxcam.gradcampp, statistic="derivatives", ...)`, which it is.
 
+    When: Grad-CAM++ of one input is noisy, and a few passes more may be spent.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.
@@ -35,6 +37,8 @@ refinecam = over_layers(gradcampp, "product").called(
     For a probe of several layers, such as `jaxcam.probe(model, ("layer2", "layer3", "layer4"))`, in one forward and
     one backward pass. It takes the noise out of the maps of early layers.
 
+    When: fine maps that all layers agree on, for one backward pass. Take a probe of several layers.
+
     Args:
         probe: layers of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.
@@ -55,6 +59,8 @@ zoomcam = over_layers(hirescam, "max").called(
 
     For a probe of several layers, such as `jaxcam.probe(model, ("layer2", "layer3", "layer4"))`, in one forward and
     one backward pass. It shows what is small and would be lost in the last layer.
+
+    When: small objects: what any of the layers shows is kept. Take a probe of several layers.
 
     Args:
         probe: layers of a model, from `jaxcam.probe`.

@@ -29,6 +29,7 @@ COSTS = {
     "smoothgradcampp": Cost(True, "1 + 4"),
     "refinecam": Cost(True, "1"),
     "zoomcam": Cost(True, "1"),
+    "fullgrad": Cost(True, "1"),
     "scorecam": Cost(False, "1 + K"),
     "abscam": Cost(True, "1 + K"),
     "clustercam": Cost(False, "1 + clusters"),
@@ -41,6 +42,12 @@ COSTS = {
     "attention_relevance": Cost(True, "1"),  # from the first block's attention on, not from the layer
     "legrad": Cost(True, "1"),  # the same, and the head once more for each block
     "gradeclip": Cost(True, "1"),  # from the last block's attention on
+    "saliency": Cost(True, "1"),
+    "gradient_times_input": Cost(True, "1"),
+    "integrated_gradients": Cost(True, "52"),
+    "smoothgrad": Cost(True, "25"),
+    "guided_backpropagation": Cost(True, "1"),
+    "guided_gradcam": Cost(True, "1"),
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }
 

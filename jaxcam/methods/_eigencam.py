@@ -67,6 +67,8 @@ def segeigencam(
 
     Made for segmentation; `jaxcam.segmentation` is a target of it. Other models and targets do as well.
 
+    When: segmentation: gradients of both signs count, and one pattern is wanted.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

@@ -25,6 +25,8 @@ def fem(
 ) -> Float[Array, "*space"]:
     """FEM: `w_k`, the share of positions where `A_k > mean A_k + 2 std A_k`; `M = Σ_k w_k A_k`. No class, no gradient.
 
+    When: there is no class to ask for, and positions that stand out of each channel matter.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

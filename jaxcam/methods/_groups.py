@@ -10,6 +10,7 @@ from ._clustercam import clustercam
 from ._compositions import refinecam, smoothgradcampp, zoomcam
 from ._eigencam import eigencam, eigengradcam, segeigencam
 from ._fem import fem
+from ._fullgrad import fullgrad
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._hirescam import hirescam
 from ._kpcacam import kpcacam
@@ -17,6 +18,14 @@ from ._liftcam import liftcam
 from ._scorecam import scorecam
 from ._shapleycam import shapleycam
 from .attention import attention_relevance, gradeclip, legrad, rollout
+from .baselines import (
+    gradient_times_input,
+    guided_backpropagation,
+    guided_gradcam,
+    integrated_gradients,
+    saliency,
+    smoothgrad,
+)
 
 
 def _named(*methods: Callable) -> dict[str, Callable]:
@@ -39,6 +48,7 @@ GROUPS: dict[str, dict[str, Callable]] = {
         smoothgradcampp,
         refinecam,
         zoomcam,
+        fullgrad,
     ),
     "masks": _named(
         scorecam,
@@ -59,6 +69,14 @@ GROUPS: dict[str, dict[str, Callable]] = {
         attention_relevance,
         legrad,
         gradeclip,
+    ),
+    "baselines": _named(
+        saliency,
+        gradient_times_input,
+        integrated_gradients,
+        smoothgrad,
+        guided_backpropagation,
+        guided_gradcam,
     ),
 }
 

@@ -24,6 +24,8 @@ def kpcacam(
     P positions have a kernel of P × P numbers, and its eigenvector takes products of such matrices: for layers of at
     most a few thousand positions.
 
+    When: as Eigen-CAM, where the directions between which channels vary are not straight lines.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

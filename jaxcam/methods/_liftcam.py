@@ -31,6 +31,8 @@ def liftcam(
     the largest of a pool counts as in captum. What neither of these nor linear is keeps its derivative: a product or
     quotient of two arrays that both depend on the activation, a loop, a branch. Only the head runs again.
 
+    When: the weight of a channel is to be its share of the score: exact before a linear head, one pass back.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

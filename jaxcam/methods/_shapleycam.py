@@ -31,6 +31,8 @@ def shapleycam(
     Only what follows the layer is differentiated, twice. Of a logit behind a linear head H·A is 0 and the map is
     Grad-CAM's; the target that the paper is made for is `jaxcam.rest`, a logit and its log-probability.
 
+    When: the head after the layer bends: the second derivative of the head counts what a gradient leaves out.
+
     Args:
         probe: a layer of a model, from `jaxcam.probe`.
         image: `(*space, C)`, preprocessed for the model.

@@ -85,6 +85,6 @@ def inside(equation: JaxprEqn, given: list, rule: Rule, concerns: Callable) -> l
             carry = loop.take(number, outputs, pieces)
         return [*carry, *loop.joined(pieces)]
     inner = body_of(equation)
-    if inner is None:  # a `while` or a branch
+    if inner is None:
         return None
     return interpret(opened(inner), getattr(inner, "consts", ()), given, rule, concerns)

@@ -16,7 +16,7 @@ from ..._errors import unknown
 from ...devices._chunks import within_memory
 from ...files._digests import versions
 from ...files._pictures import Failure, Found, find
-from ...methods import METHODS
+from ...methods import GROUPS, METHODS
 from ...methods._costs import COSTS
 from ...metrics._registry import METRICS, TABLE
 from ...probes._blank import MapWarning
@@ -27,7 +27,8 @@ from ._cost import described
 from ._measure import SHARE, Job, Protocol, measure
 from ._models import Models, names_of, subject_of, wanted_of
 
-FAST = tuple(name for name, cost in COSTS.items() if cost.forward == "1")  # one forward pass: the default
+# The default: class activation maps that cost one forward pass.
+FAST = tuple(name for name, cost in COSTS.items() if cost.forward == "1" and name not in GROUPS["baselines"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from ..._version import __version__
 from ...files._labels import describe_targets
 from ...models._preprocess import Preprocess
 from ...probes._anatomy import Split
+from ...probes._guided import Guided
 from ...probes._probe import Probe
 from ..sources._record import Source
 from ..store._differences import flatten
@@ -117,18 +118,24 @@ _KINDS = {
 
 def describe_probe(probe: Probe) -> dict[str, Any]:
     """Settings that distinguish two probes of the same parameters: library, layer, tokens, options of the call."""
-    anatomy = probe.anatomy
+    anatomy, changed = probe.anatomy, {}
+    if isinstance(anatomy, Guided):
+        anatomy, changed = anatomy.model, {"guided": True}
     parts = (probe.parameters, probe.read)
     called = [each for each in jax.tree.leaves(parts, is_leaf=callable) if callable(each)]
     method = getattr(anatomy, "method", "__call__")
     functions = [leaf for each in called for leaf in getattr(each, "fixed", ()) if callable(leaf)]
-    return {
-        "kind": _KINDS.get(type(anatomy).__name__, type(anatomy).__name__.lower()),
-        "layer": "" if isinstance(anatomy, Split) else str(anatomy),
-        "tokens": getattr(anatomy, "tokens", None),
-        "call": {str(name): plain(value) for name, value in getattr(anatomy, "call", None) or ()},
-        "functions": [getattr(each, "__qualname__", type(each).__qualname__) for each in functions],
-    } | ({"method": method} if method != "__call__" else {})
+    return (
+        {
+            "kind": _KINDS.get(type(anatomy).__name__, type(anatomy).__name__.lower()),
+            "layer": "" if isinstance(anatomy, Split) else str(anatomy),
+            "tokens": getattr(anatomy, "tokens", None),
+            "call": {str(name): plain(value) for name, value in getattr(anatomy, "call", None) or ()},
+            "functions": [getattr(each, "__qualname__", type(each).__qualname__) for each in functions],
+        }
+        | ({"method": method} if method != "__call__" else {})
+        | changed
+    )
 
 
 def plain(value: object) -> Any:

@@ -25,6 +25,8 @@ def gradeclip(
     any target and any transformer. In a model without leading tokens, g is the sum over all queries, and q their mean
     [ours].
 
+    When: what in a picture matches a text, for CLIP-like models.
+
     Args:
         probe: any layer of a transformer, from `jaxcam.probe`: the map has its size.
         image: `(*space, C)`, preprocessed for the model.

@@ -20,6 +20,8 @@ def attention_relevance(
 
     In a model without leading tokens, such as one that averages its patches, the map is the mean of all rows of R.
 
+    When: a map of a class for any transformer: attention weighed by its gradient, block by block.
+
     Args:
         probe: any layer of a transformer, from `jaxcam.probe`: the map has its size.
         image: `(*space, C)`, preprocessed for the model.

@@ -30,6 +30,8 @@ def rollout(
     The same map for every class. In a model without leading tokens, such as one that averages its patches, the map is
     the mean of all rows of R.
 
+    When: where the tokens that the class token reads come from, whatever the class.
+
     Args:
         probe: any layer of a transformer, from `jaxcam.probe`: the map has its size.
         image: `(*space, C)`, preprocessed for the model.
