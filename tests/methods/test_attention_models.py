@@ -300,11 +300,10 @@ def test_devices_that_explain_several_classes_of_one_picture():
     """The picture is the same on all devices and the class is not: each one's gradient is its own."""
     mesh = jax.make_mesh((1,), ("b",), axis_types=(jax.sharding.AxisType.Auto,))
     probe, image, classes = transformer.probe(parameters(2)), picture(), jnp.array([0, 2])
-    each = (
-        lambda probe, image, classes: [  # noqa: E731
-            jax.vmap(functools.partial(method, probe, image))(classes) for method in METHODS[1:]
-        ]
-    )
+
+    def each(probe, image, classes):
+        return [jax.vmap(functools.partial(method, probe, image))(classes) for method in METHODS[1:]]
+
     program = jax.shard_map(each, mesh=mesh, in_specs=(P(), P(), P("b")), out_specs=P("b"))
     found = jax.eval_shape(jax.jit(program), probe, image, classes)
     assert [each.shape for each in found] == [(2, *GRID)] * 3
