@@ -1,7 +1,7 @@
 """Trains the demo's networks, from nothing but which digits are in a picture.
 
 `python -m jaxcam.demo.train` trains the convolutional one, about a minute and a quarter on two cores;
-`python -m jaxcam.demo.train vit` the transformer, about five minutes.
+`python -m jaxcam.demo.train vit` the transformer, three to six minutes.
 """
 
 import sys
@@ -134,4 +134,4 @@ NETWORKS = {
 }
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *map(Path, sys.argv[2:]))
+    main(sys.argv[1] if sys.argv[1:] else "cnn", Path(sys.argv[2]) if sys.argv[2:] else None)

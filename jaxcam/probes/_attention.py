@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Var
 from jaxtyping import Array, Float
 
 from .._display import resize
@@ -15,12 +14,12 @@ from .._errors import check_count
 from ..targets._score import Target, score, settle
 from ._attention_sites import Product, Site, fused, sites_of
 from ._blocks import block_outputs, token_axes
-from ._flat import Flat, Values, flattened
+from ._flat import Atom, Flat, Values, flattened
 from ._marks import varying
 from ._probe import Image, Probe, zeros_of
 from ._tokens import as_map
 
-Changed = dict[Var, Callable[[Array], Array]]
+Changed = dict[Atom, Callable[[Array], Array]]
 
 
 class Block(NamedTuple):
@@ -149,17 +148,16 @@ class Attention(NamedTuple):
 
     def _of_blocks(self, values: Values, changed: Changed, target: Target, pooled: bool) -> Array:
         """The sum of all blocks' scores, each of which depends on its own block's attention alone."""
-        ends = block_outputs(self.flat, (*self.earlier[-1:], *self.sites))
+        ends = block_outputs(self.flat, self.sites, self.earlier)
         if ends is None:
             raise ValueError(
                 f"{self.method} reads the score at every block, and the blocks of {_model(self.probe)} are not such "
                 "that each goes on with the output of the one before and the last one's output is all that the head "
                 "gets: pass score='output', the gradient of the model's own score"
             )
-        ends = ends[len(self.earlier[-1:]) :]
         found = {}
 
-        def ended(atom: Var) -> Callable[[Array], Array]:
+        def ended(atom: Atom) -> Callable[[Array], Array]:
             def keep(x: Array) -> Array:
                 found[atom] = x
                 return jax.lax.stop_gradient(x)

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from jax.extend.core import JaxprEqn, Literal, Var
+from jax.extend.core import JaxprEqn, Literal
 
-from ._flat import Flat, nested
+from ._flat import Atom, Flat, nested
 from ._programs import shape_of
 
 # What gives each value of its operand a place, and leaves it as it is or but for rounding.
@@ -33,7 +33,7 @@ class Product(NamedTuple):
             that have values of their own.
     """
 
-    atom: Var
+    atom: Atom
     tokens: int
     others: Axes
     shared: Axes = ()
@@ -57,7 +57,7 @@ class Site(NamedTuple):
     windows: int
 
     @property
-    def atoms(self) -> list[Var]:
+    def atoms(self) -> list[Atom]:
         """The arrays in the program that are the block's attention."""
         parts = (self.probabilities, self.values, self.output, self.queries, self.keys)
         return [each.atom for each in parts if each is not None]
@@ -123,7 +123,7 @@ def _site(flat: Flat, number: int) -> Site | None:
     return None
 
 
-def _softmax(flat: Flat, atom: Var | Literal, axes: Axes) -> tuple[Var, Axes, Var] | None:
+def _softmax(flat: Flat, atom: Atom, axes: Axes) -> tuple[Atom, Axes, Atom] | None:
     """The softmax that an array is, moved or not: what it returns, the axes of queries and keys there, and its
     exponent. None where it is no softmax over the keys."""
     for made, (query, key) in _origins(flat, atom, axes, _SAME | _MOVED | {"select_n"}):
@@ -133,14 +133,14 @@ def _softmax(flat: Flat, atom: Var | Literal, axes: Axes) -> tuple[Var, Axes, Va
     return None
 
 
-def _normalised(flat: Flat, equation: JaxprEqn, key: int) -> Var | None:
+def _normalised(flat: Flat, equation: JaxprEqn, key: int) -> Atom | None:
     """The exponent x of `exp(x) / sum exp(x)`, the sum over an axis; None where an equation makes something else."""
     if equation.primitive.name == "div":
         above = _first(flat, equation.invars[0], _SAME, {"exp", "exp2"})
         below = _first(flat, equation.invars[1], _SAME | _MOVED | {"add", "max"}, {"reduce_sum"})
         if above is None or below is None or tuple(below.params["axes"]) != (key,):
             return None
-        summed = _first(flat, below.invars[0], _SAME, {"exp", "exp2"})
+        summed = _first(flat, below.invars[0], _SAME | {"select_n"}, {"exp", "exp2"})
         return above.invars[0] if summed is above else None
     if equation.primitive.name == "exp":  # of a log-softmax
         made = flat.made_by(equation.invars[0])
@@ -158,7 +158,7 @@ def _normalised(flat: Flat, equation: JaxprEqn, key: int) -> Var | None:
     return None
 
 
-def _queries_and_keys(flat: Flat, exponent: Var, axes: Axes) -> tuple[Product | None, Product | None]:
+def _queries_and_keys(flat: Flat, exponent: Atom, axes: Axes) -> tuple[Product | None, Product | None]:
     """Queries and keys whose products are the scores."""
     for made, (query, key) in _origins(flat, exponent, axes, _SCORED):
         if made.primitive.name != "dot_general" or not all(_depends(flat, each) for each in made.invars):
@@ -193,9 +193,7 @@ def _windows(flat: Flat, output: Product, queries: int) -> int:
     return 1
 
 
-def _origins(
-    flat: Flat, atom: Var | Literal, axes: Axes, through: set[str]
-) -> Iterator[tuple[JaxprEqn, Axes]]:
+def _origins(flat: Flat, atom: Atom, axes: Axes, through: set[str]) -> Iterator[tuple[JaxprEqn, Axes]]:
     """The equations that an array comes from by way of some primitives, nearest first, with its axes there."""
     todo, seen = [(atom, axes)], set()
     while todo:
@@ -212,7 +210,7 @@ def _origins(
                     todo.append((each, before))
 
 
-def _first(flat: Flat, atom: Var | Literal, through: set[str], wanted: set[str]) -> JaxprEqn | None:
+def _first(flat: Flat, atom: Atom, through: set[str], wanted: set[str]) -> JaxprEqn | None:
     """The nearest equation of a kind that an array comes from by way of some primitives."""
     todo = [atom]
     while todo:
@@ -226,7 +224,7 @@ def _first(flat: Flat, atom: Var | Literal, through: set[str], wanted: set[str])
     return None
 
 
-def _before(equation: JaxprEqn, operand: Var, axes: Axes) -> Axes | None:
+def _before(equation: JaxprEqn, operand: Atom, axes: Axes) -> Axes | None:
     """The axes of an operand that are these axes of what an equation makes of it; None where one of them is new."""
     old, new = shape_of(operand), shape_of(equation.outvars[0])
     name = equation.primitive.name
@@ -272,9 +270,9 @@ def _of_output(dot: JaxprEqn, side: int, axis: int) -> int:
     return before + _free(dot, side).index(axis)
 
 
-def _depends(flat: Flat, atom: Var | Literal) -> bool:
+def _depends(flat: Flat, atom: Atom) -> bool:
     return not isinstance(atom, Literal) and atom in flat.dependent
 
 
-def _is_in(atom: Var | Literal, chosen: set[Var]) -> bool:
+def _is_in(atom: Atom, chosen: set[Atom]) -> bool:
     return not isinstance(atom, Literal) and atom in chosen

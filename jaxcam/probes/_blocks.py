@@ -3,19 +3,20 @@
 import math
 from collections.abc import Sequence
 
-from jax.extend.core import Var
-
 from ._attention_sites import Site
-from ._flat import Flat, cuts, names
+from ._flat import Atom, Flat, cuts, names
 from ._programs import shape_of
 
 
-def block_outputs(flat: Flat, sites: Sequence[Site]) -> list[Var] | None:
+def block_outputs(flat: Flat, sites: Sequence[Site], earlier: Sequence[Site] = ()) -> list[Atom] | None:
     """The output of each block: all that what follows it gets of the image. None where there is no such array.
 
     It is the last such array before the next block's attention. After the last block comes the head instead: there it
-    is the array that as many and the same equations after the attention make.
+    is the array that as many and the same equations after the attention make. One block is compared with the one
+    before it, if that is alike.
     """
+    if len(sites) == 1 and earlier and (both := block_outputs(flat, (*earlier[-1:], *sites))):
+        return both[1:]
     equations, whole = flat.program.eqns, cuts(flat)
     ends = [*(flat.maker[site.probabilities.atom] for site in sites[1:]), len(equations)]
     found = []
@@ -31,7 +32,7 @@ def block_outputs(flat: Flat, sites: Sequence[Site]) -> list[Var] | None:
     return None
 
 
-def token_axes(atom: Var, site: Site) -> tuple[int, ...]:
+def token_axes(atom: Atom, site: Site) -> tuple[int, ...]:
     """The axes of a block's output that are the positions of its attention; empty where there are none."""
     shape, tokens = shape_of(atom), site.sides[1]
     for first in range(len(shape)):

@@ -14,7 +14,8 @@ from ._interpret import as_it_is, inside, replaced
 from ._programs import called, programs
 
 _SOFTMAX = {"exp", "reduce_sum", "div"}
-Values = dict[Var, Any]
+Atom = Var | Literal
+Values = dict[Atom, Any]
 
 
 class Flat(NamedTuple):
@@ -30,10 +31,10 @@ class Flat(NamedTuple):
     program: Jaxpr
     consts: Sequence
     structure: Any
-    dependent: frozenset[Var]
-    maker: Mapping[Var, int]
+    dependent: frozenset[Atom]
+    maker: Mapping[Atom, int]
 
-    def made_by(self, atom: Var | Literal) -> JaxprEqn | None:
+    def made_by(self, atom: Atom) -> JaxprEqn | None:
         """The equation that makes a value; None for an input or a number."""
         number = None if isinstance(atom, Literal) else self.maker.get(atom)
         return None if number is None else self.program.eqns[number]
@@ -46,7 +47,7 @@ class Flat(NamedTuple):
     def run(
         self,
         values: Values,
-        changed: Mapping[Var, Callable[[Array], Array]],
+        changed: Mapping[Atom, Callable[[Array], Array]],
         numbers: Iterable[int] | None = None,
     ) -> None:
         """Runs the equations, or those of some numbers, and adds what they make to the values.
@@ -65,8 +66,12 @@ class Flat(NamedTuple):
         return jax.tree.unflatten(self.structure, [_value(values, atom) for atom in self.program.outvars])
 
 
-def _value(values: Values, atom: Var | Literal) -> Any:
-    return jnp.asarray(atom.val, atom.aval.dtype) if isinstance(atom, Literal) else values[atom]
+def _value(values: Values, atom: Atom) -> Any:
+    return (
+        jnp.asarray(atom.val, getattr(atom.aval, "dtype", None))
+        if isinstance(atom, Literal)
+        else values[atom]
+    )
 
 
 def flattened(function: Callable[..., tuple[PyTree, PyTree]], *arguments: PyTree) -> tuple[Flat, PyTree]:
@@ -82,11 +87,13 @@ def flattened(function: Callable[..., tuple[PyTree, PyTree]], *arguments: PyTree
     wanted = [number < kept for number in range(len(program.jaxpr.outvars))]
     needed, _ = dce_jaxpr(program.jaxpr, wanted, instantiate=True)
     images = len(jax.tree.leaves(arguments[-1]))
-    dependent = set(needed.invars[len(needed.invars) - images :])
+    dependent: set[Atom] = set(needed.invars[len(needed.invars) - images :])
     for equation in needed.eqns:
         if any(not isinstance(atom, Literal) and atom in dependent for atom in equation.invars):
             dependent.update(equation.outvars)
-    maker = {atom: number for number, equation in enumerate(needed.eqns) for atom in equation.outvars}
+    maker: dict[Atom, int] = {
+        atom: number for number, equation in enumerate(needed.eqns) for atom in equation.outvars
+    }
     flat = Flat(needed, program.consts, jax.tree.structure(output), frozenset(dependent), maker)
     return flat, other
 
