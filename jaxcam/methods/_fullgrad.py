@@ -29,7 +29,8 @@ def fullgrad(
     The biases are found in the model's program, whatever library it is written in. Without N and the absolute values,
     A ⊙ G and all b ⊙ G add up to the score exactly where the network is piecewise linear (ReLU, maxima, means); where
     it is not (GELU, SiLU, softmax, layer norm), or is bounded (ReLU6 at 6), they do not. A bias that has no place in
-    the image, such as a classifier's, is part of that sum but not of the map, and so is a number that is added.
+    the image, such as a classifier's, is part of that sum but not of the map, and so is a number that is added, and at
+    a layer what a shortcut carries past it.
 
     When: networks of ReLUs: what the biases add to the score is to be seen too.
 
@@ -64,17 +65,17 @@ def full_gradient(probe: Probe, image: Image, target: Target) -> tuple[Biases, A
     """The biases after the layer, with the gradient of the score at each, and the layer's activation."""
     _, activation = probe(image)
 
-    def score(activation: Array) -> Array:
+    def score(activation: Array, image: Array) -> Array:
         return _score.score(probe(image, lambda _: activation)[0], target)
 
-    return biases_of(score, activation), widen(activation)
+    return biases_of(score, activation, jnp.asarray(image)), widen(activation)
 
 
 def _placed(bias: Bias, channels_first: bool, image: Any, tokens: int | None) -> Array | None:
     """`b ⊙ G` of a bias `(*space, K)`; None of one that has no place in the image."""
     evidence = widen(bias.value) * widen(bias.gradient)
     space = image.shape[:-1]
-    if bias.value.ndim == 0:
+    if bias.passes or bias.value.ndim == 0:
         return None
     if channels_first and evidence.ndim == len(space) + 2:
         evidence = jnp.moveaxis(evidence, 1, -1)
@@ -89,13 +90,16 @@ def _placed(bias: Bias, channels_first: bool, image: Any, tokens: int | None) ->
 def _scaled(evidence: Array, scale: str) -> Array:
     """The sum over channels of evidence `(*space, K)` that is scaled to [0, 1]."""
     epsilon, _ = SCALES[scale]
-    axes = tuple(range(evidence.ndim - (scale == "channel")))
-    low = jnp.min(evidence, axis=axes, keepdims=True)
-    high = jnp.max(evidence, axis=axes, keepdims=True)
-    span = jnp.where(
-        high - low > 8 * jnp.finfo(evidence.dtype).eps * high, high - low, 0
-    )  # more than rounding
-    return jnp.sum((evidence - low) * (span > 0) / (span + epsilon), axis=-1)
+    flat = evidence.reshape(-1, evidence.shape[-1] if scale == "channel" else 1)
+
+    def at(places: Array) -> Array:
+        # not by jnp.max, whose slope compares values again, and divides by the number of those that equal the largest
+        return jnp.take_along_axis(flat, places[None], axis=0)
+
+    low, high = at(jnp.argmin(flat, axis=0)), at(jnp.argmax(flat, axis=0))
+    varies = high - low > 8 * jnp.finfo(flat.dtype).eps * high  # more than rounding
+    scaled = jnp.where(varies, flat - low, 0) / (high - low + epsilon)
+    return jnp.sum(scaled.reshape(evidence.shape), axis=-1)
 
 
 SCALES = {"channel": (1e-7, resize), "tensor": (1e-6, resize_corners)}
