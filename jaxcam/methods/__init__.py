@@ -1,10 +1,12 @@
-"""Every method: a pure function `(probe, image, target, *, ...) -> raw signed map (*space)` of one image."""
+"""Every method: a pure function `(probe, image, target, *, ...) -> raw signed map (*space)` of one image. And `dff`, a
+function of a batch."""
 
 from ._ablationcam import ablationcam
 from ._abscam import abscam
 from ._cam import cam
 from ._clustercam import clustercam
 from ._conceptorcam import conceptor_fuse, conceptorcam
+from ._dff import Factorization, dff
 from ._eigencam import eigencam, eigengradcam
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._groups import BASES
@@ -19,12 +21,14 @@ __all__ = [
     "BASES",
     "GROUPS",
     "METHODS",
+    "Factorization",
     "ablationcam",
     "abscam",
     "cam",
     "clustercam",
     "conceptor_fuse",
     "conceptorcam",
+    "dff",
     "eigencam",
     "eigengradcam",
     "gradcam",
