@@ -22,6 +22,7 @@ from .exporting._restore import restore as restore
 from .methods import METHODS as METHODS
 from .methods import ablationcam as ablationcam
 from .methods import abscam as abscam
+from .methods import attention_relevance as attention_relevance
 from .methods import cam as cam
 from .methods import clustercam as clustercam
 from .methods import conceptor_fuse as conceptor_fuse
@@ -32,8 +33,11 @@ from .methods import eigengradcam as eigengradcam
 from .methods import gradcam as gradcam
 from .methods import gradcam_elementwise as gradcam_elementwise
 from .methods import gradcampp as gradcampp
+from .methods import gradeclip as gradeclip
 from .methods import hirescam as hirescam
 from .methods import layercam as layercam
+from .methods import legrad as legrad
+from .methods import rollout as rollout
 from .methods import scorecam as scorecam
 from .methods import xgradcam as xgradcam
 from .transforms import augmented as augmented

@@ -17,7 +17,7 @@ from ._errors import choose
 from .devices._chunks import over_chunks
 from .probes._probe import Image, Probe
 from .targets import _score
-from .targets._score import Target
+from .targets._score import Target, settle
 
 Read = Callable[[PyTree], Array]
 SCORES = ("softmax", "logit")
@@ -37,14 +37,6 @@ def reader(output: PyTree, target: Target, score: str) -> Read:
         return lambda seen: widen(_score.score(seen, target))
     _score.score(output, target)  # raises where the output is not a vector of logits
     return lambda seen: _score.score(jax.nn.softmax(widen(seen)), target)
-
-
-def settle(output: PyTree, target: Target) -> Target:
-    """The target, with None made the class that is most likely in `output`."""
-    if target is not None:
-        return target
-    _score.score(output, None)  # raises where the output is not a vector of logits
-    return jnp.argmax(output)
 
 
 def score_masks(

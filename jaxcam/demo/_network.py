@@ -1,6 +1,7 @@
 """A small network which says which digits a picture holds, and its shipped weights."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 LAYER = "stage3"  # what the demo explains: a 14x14 grid for a picture of 112 pixels
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
+Network = TypeVar("Network", bound=nnx.Module)
 
 
 class Block(nnx.Module):
@@ -53,7 +55,7 @@ def prepare(images: UInt8[Array | np.ndarray, "... 3"]) -> Float[Array, "... 3"]
     return (jnp.asarray(images, jnp.float32) / 255 - 0.2) / 0.3
 
 
-def save(model: DigitFinder, path: Path = WEIGHTS) -> None:
+def save(model: nnx.Module, path: Path = WEIGHTS) -> None:
     """Writes parameters and running statistics as float16: half the bytes, the same answers."""
     flat = nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat)))
     save_file({"/".join(map(str, key)): np.asarray(value[...], np.float16) for key, value in flat}, path)
@@ -61,8 +63,12 @@ def save(model: DigitFinder, path: Path = WEIGHTS) -> None:
 
 def load(path: Path = WEIGHTS) -> DigitFinder:
     """The trained network, in float32 and evaluation mode."""
+    return restored(DigitFinder(rngs=nnx.Rngs(0)), path)
+
+
+def restored(model: Network, path: Path) -> Network:
+    """The model with the parameters and statistics that `save` wrote, in float32 and evaluation mode."""
     stored = load_file(path)
-    model = DigitFinder(rngs=nnx.Rngs(0))
     for key, variable in nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat))):
         variable[...] = jnp.asarray(stored.pop("/".join(map(str, key))), jnp.float32)
     model.eval()

@@ -1,6 +1,7 @@
-"""Trains the demo's network, from nothing but which digits are in a picture: `python -m jaxcam.demo.train`.
+"""Trains the demo's networks, from nothing but which digits are in a picture.
 
-About a minute and a quarter on two cores.
+`python -m jaxcam.demo.train` trains the convolutional one, about a minute and a quarter on two cores;
+`python -m jaxcam.demo.train vit` the transformer, about five minutes.
 """
 
 import sys
@@ -14,8 +15,9 @@ import optax
 from flax import nnx
 from sklearn.metrics import average_precision_score
 
-from ._network import WEIGHTS, DigitFinder, load, prepare, save
+from ._network import WEIGHTS, DigitFinder, Network, prepare, restored, save
 from ._scenes import Scenes, scenes
+from ._vit import VIT_WEIGHTS, DigitTransformer
 
 BATCH = 32
 
@@ -36,17 +38,30 @@ LESSONS = (
     Lesson(6000, 3, size=56, clutter=2, digits=(0, 1, 1, 1)),
     Lesson(3500, 10, size=112, clutter=10, digits=(0, 1, 2, 3, 4)),
 )
+# A transformer learns from single digits for longer: a step costs a quarter there too.
+VIT_LESSONS = (
+    Lesson(8000, 5, size=56, clutter=2, digits=(0, 1, 1, 1)),
+    Lesson(4000, 5, size=112, clutter=10, digits=(0, 1, 2, 3, 4)),
+)
 
 
 def train(*, seed: int = 0) -> DigitFinder:
-    """A network trained on scenes of the train split, in evaluation mode."""
-    model = DigitFinder(rngs=nnx.Rngs(seed))
+    """The convolutional network trained on scenes of the train split, in evaluation mode."""
+    return _taught(DigitFinder(rngs=nnx.Rngs(seed)), LESSONS, 4e-3, seed)
+
+
+def train_vit(*, seed: int = 0) -> DigitTransformer:
+    """The transformer trained on scenes of the train split, in evaluation mode."""
+    return _taught(DigitTransformer(rngs=nnx.Rngs(seed)), VIT_LESSONS, 2e-3, seed)
+
+
+def _taught(model: Network, lessons: tuple[Lesson, ...], peak: float, seed: int) -> Network:
     rng = np.random.default_rng(seed)
     model.train()
-    for lesson in LESSONS:
+    for lesson in lessons:
         images, present = _pictures(lesson, rng)
         steps = len(images) // BATCH
-        rate = optax.cosine_onecycle_schedule(steps * lesson.passes, 4e-3, pct_start=0.15)
+        rate = optax.cosine_onecycle_schedule(steps * lesson.passes, peak, pct_start=0.15)
         optimizer = nnx.Optimizer(model, optax.adamw(rate, weight_decay=0.05), wrt=nnx.Param)
         for _ in range(lesson.passes):
             for batch in rng.permutation(len(images))[: steps * BATCH].reshape(steps, BATCH):
@@ -89,7 +104,7 @@ def presence(labels: np.ndarray) -> np.ndarray:
     return (labels[:, :, None] == np.arange(10)).any(1).astype(np.float32)
 
 
-def evaluate(model: DigitFinder, test: Scenes) -> dict[str, float]:
+def evaluate(model: nnx.Module, test: Scenes) -> dict[str, float]:
     """Shares in [0, 1]: classes told rightly, pictures with all classes told rightly, mean average precision."""
     answer = nnx.jit(lambda model, images: model(prepare(images)))
     parts = np.array_split(test.images, max(1, len(test.images) // 100))
@@ -103,13 +118,20 @@ def evaluate(model: DigitFinder, test: Scenes) -> dict[str, float]:
     }
 
 
-def main(path: Path = WEIGHTS) -> None:
+def main(name: str = "cnn", path: Path | None = None) -> None:
     start = time.perf_counter()
-    save(train(), path)
+    make, blank, shipped = NETWORKS[name]
+    path = shipped if path is None else path
+    save(make(), path)
     print(f"trained in {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1000:.0f} kB")
-    for name, share in evaluate(load(path), scenes(1000, seed=1)).items():
-        print(f"{name:>18} {share:6.1%}")
+    for each, share in evaluate(restored(blank(rngs=nnx.Rngs(0)), path), scenes(1000, seed=1)).items():
+        print(f"{each:>18} {share:6.1%}")
 
+
+NETWORKS = {
+    "cnn": (train, DigitFinder, WEIGHTS),
+    "vit": (train_vit, DigitTransformer, VIT_WEIGHTS),
+}
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else WEIGHTS)
+    main(*sys.argv[1:2], *map(Path, sys.argv[2:]))

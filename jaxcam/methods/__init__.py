@@ -13,6 +13,7 @@ from ._groups import BASES
 from ._groups import GROUPS as _GROUPS
 from ._hirescam import hirescam
 from ._scorecam import scorecam
+from .attention import attention_relevance, gradeclip, legrad, rollout
 
 GROUPS = _GROUPS | {"of a base method": {"conceptorcam": conceptorcam}}
 METHODS = {name: method for group in GROUPS.values() for name, method in group.items()}
@@ -24,6 +25,7 @@ __all__ = [
     "Factorization",
     "ablationcam",
     "abscam",
+    "attention_relevance",
     "cam",
     "clustercam",
     "conceptor_fuse",
@@ -34,8 +36,11 @@ __all__ = [
     "gradcam",
     "gradcam_elementwise",
     "gradcampp",
+    "gradeclip",
     "hirescam",
     "layercam",
+    "legrad",
+    "rollout",
     "scorecam",
     "xgradcam",
 ]

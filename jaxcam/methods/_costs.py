@@ -29,5 +29,9 @@ COSTS = {
     "cam": Cost(False, "1"),
     "ablationcam": Cost(False, "1 + K heads"),
     "eigencam": Cost(False, "1"),
+    "rollout": Cost(False, "1"),
+    "attention_relevance": Cost(True, "1"),  # from the first block's attention on, not from the layer
+    "legrad": Cost(True, "1"),  # the same, and the head once more for each block
+    "gradeclip": Cost(True, "1"),  # from the last block's attention on
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }

@@ -11,6 +11,7 @@ from ._eigencam import eigencam, eigengradcam
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
 from ._hirescam import hirescam
 from ._scorecam import scorecam
+from .attention import attention_relevance, gradeclip, legrad, rollout
 
 
 def _named(*methods: Callable) -> dict[str, Callable]:
@@ -39,6 +40,12 @@ GROUPS: dict[str, dict[str, Callable]] = {
     ),
     "no class": _named(
         eigencam,
+    ),
+    "attention": _named(
+        rollout,
+        attention_relevance,
+        legrad,
+        gradeclip,
     ),
 }
 

@@ -48,7 +48,7 @@ def interpret(
         given = [value(atom) for atom in equation.invars]
         outputs = rule(equation, given) if concerns(equation) else None
         if outputs is None and holds(equation, concerns):
-            outputs = _inside(equation, given, rule, concerns)
+            outputs = inside(equation, given, rule, concerns)
         if outputs is None:
             outputs = as_it_is(equation, given)
         values.update(zip(equation.outvars, outputs, strict=True))
@@ -75,7 +75,8 @@ def body_of(equation: JaxprEqn) -> Jaxpr | ClosedJaxpr | None:
     return inner
 
 
-def _inside(equation: JaxprEqn, given: list, rule: Rule, concerns: Callable) -> list | None:
+def inside(equation: JaxprEqn, given: list, rule: Rule, concerns: Callable) -> list | None:
+    """The outputs of an equation whose program is run as `interpret` does; None for a `while` or a branch."""
     if equation.primitive.name == "scan":
         loop = Loop.of(equation, given)
         carry, pieces = loop.carry, []

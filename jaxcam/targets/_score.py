@@ -50,6 +50,11 @@ def score(output: PyTree, target: Target) -> Float[Array, ""]:
     )
 
 
+def settle(output: PyTree, target: Target) -> Target:
+    """The target, with None made the class that is most likely in `output`."""
+    return jnp.argmax(logits_of(output)) if target is None else target
+
+
 def class_index(target: Index, classes: int) -> Array:
     """`target` checked to be one class index, in range wherever its value is known."""
     if not isinstance(target, bool | str | float | jax.core.Tracer):
