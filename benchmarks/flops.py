@@ -45,7 +45,7 @@ def rows(name: str, kept: dict[tuple[str, ...], str]):
                 return kept[name, layer, method]
             try:
                 count = flops(function, probe, image, *arguments)
-            except ValueError as error:
+            except (ValueError, TypeError) as error:
                 return line(
                     name, layer, method, None, "does not apply" if "CAM needs" in str(error) else str(error)
                 )

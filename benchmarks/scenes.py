@@ -15,6 +15,7 @@ import jaxcam
 from jaxcam import METHODS, metrics
 from jaxcam.demo._figure import draw
 from jaxcam.demo._network import LAYER, load, prepare
+from jaxcam.demo._run import METHODS as SHOWN
 from jaxcam.demo._scenes import scenes
 from jaxcam.metrics._registry import TABLE
 from jaxcam.probes._flops import flops
@@ -55,8 +56,8 @@ DRAWN = slice(2), slice(2)  # scenes, and digits of each, in a figure
 
 
 def methods() -> dict[str, tuple[str, dict]]:
-    """Every method as it is, and every setting that a figure shows."""
-    found = {name: (name, {}) for name in METHODS if name != "cam"}  # the network has no CAM layer
+    """Every method of the demo as it is, and every setting that a figure shows."""
+    found = {name: (name, {}) for name in SHOWN if name != "cam"}  # the network has no CAM layer
     for each in FIGURES.values():
         for name, options in each.values():
             if options:

@@ -28,6 +28,7 @@ from .methods import cam as cam
 from .methods import clustercam as clustercam
 from .methods import conceptor_fuse as conceptor_fuse
 from .methods import conceptorcam as conceptorcam
+from .methods import dff as dff
 from .methods import eigencam as eigencam
 from .methods import eigengradcam as eigengradcam
 from .methods import fem as fem

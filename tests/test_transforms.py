@@ -67,7 +67,7 @@ def test_augmented_is_a_loop(probe):
     for flip in (False, True):
         for scale in (0.9, 1.0, 1.1):
             view = scale * (IMAGE[:, ::-1] if flip else IMAGE)
-            shown = np.asarray(jaxcam.display(jaxcam.gradcam(probe, view, 2)))
+            shown = np.asarray(jaxcam.display(jaxcam.gradcam(probe, view, 2), size=IMAGE.shape[:2]))
             maps.append(shown[:, ::-1] if flip else shown)
     for chunk in (1, 4):
         found = jaxcam.augmented(jaxcam.gradcam, chunk=chunk)(probe, IMAGE, 2)
@@ -76,10 +76,11 @@ def test_augmented_is_a_loop(probe):
 
 @pytest.mark.parametrize(("combine", "by"), [("mean", np.mean), ("max", np.max), ("product", np.prod)])
 def test_over_layers_is_a_loop(several, combine, by):
-    maps = [
-        np.asarray(jaxcam.display(jaxcam.layercam(several[layer], IMAGE, 2), size=IMAGE.shape[:2]))
-        for layer in LAYERS
-    ]
+    size, maps = IMAGE.shape[:2], []
+    for layer in LAYERS:
+        raw = jaxcam.layercam(several[layer], IMAGE, 2)
+        small = jaxcam.resize(jaxcam.normalise(jax.nn.relu(raw)), size)
+        maps.append(np.asarray(jaxcam.display(raw, size=size) if combine == "product" else small))
     method = jaxcam.over_layers(jaxcam.layercam, combine)
     np.testing.assert_allclose(method(several, IMAGE, 2), by(maps, axis=0), rtol=1e-4, atol=1e-6)
     alone = method(several["stem"], IMAGE, 2)

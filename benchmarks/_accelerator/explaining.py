@@ -1,4 +1,4 @@
-"""Every method over the plain forward pass, masks by chunk, and whether the host waits within a batch."""
+"""The demo's methods over the plain forward pass, masks by chunk, and whether the host waits within a batch."""
 
 import re
 import tempfile
@@ -12,6 +12,7 @@ import numpy as np
 
 import jaxcam
 from jaxcam._request import bind
+from jaxcam.demo._run import METHODS
 
 from .bench import Bench, Row, dtype_name, explained, plain
 
@@ -20,12 +21,12 @@ FORWARD = "forward"
 
 
 def methods(bench: Bench) -> Iterator[Row]:
-    """The methods without masks, of one batch, each beside the plain forward pass."""
+    """The demo's methods without masks, of one batch, each beside the plain forward pass."""
     dtype, batch = jnp.bfloat16, 4 if bench.small else 128
     probe, name, size = bench.probe("resnet50", dtype)
     images, targets = bench.images(batch, size, dtype), np.arange(batch, dtype=np.int32) % 10
     forward = bench.compile(plain, probe, images)
-    for method in jaxcam.METHODS:
+    for method in METHODS:
         if method in MASKED:
             continue
         bench.check_time(method)

@@ -20,12 +20,16 @@ FUSES = {each.__name__: each for each in (channel_sum, principal_component)}
 def parse_options(methods: Mapping[str, Callable], texts: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Keyword options of each method: `clusters=12` of all that have it, `clustercam.clusters=12` of that one.
 
+    A transform may be spelled in any way: `smoothed(gradcam,samples=4).fuse=channel_sum`.
+
     Raises ValueError for an option that none of the methods has, and for one that is given twice.
     """
     options: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    names = {_spelled(name): name for name in methods}
     for text in texts:
-        left, equals, value = text.partition("=")
+        left, equals, value = _split(text)
         owner, dot, name = left.strip().rpartition(".")
+        owner = names.get(_spelled(owner), owner)
         if not equals or (dot and not owner):
             raise ValueError(
                 f"an option is given as NAME=VALUE or METHOD.NAME=VALUE, such as fuse=channel_sum or "
@@ -45,6 +49,24 @@ def parse_options(methods: Mapping[str, Callable], texts: Iterable[str]) -> dict
                 raise ValueError(f"option {name!r} of {each} is given twice; the second time as {text!r}")
             options[each][name] = _parsed(methods[each], name, value)
     return options
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """An option before its equals sign, the sign, and the rest. Signs within brackets are a transform's settings."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "=" and depth == 0:
+            return text[:place], letter, text[place + 1 :]
+    return text, "", ""
+
+
+def _spelled(method: str) -> str:
+    """A method's text, or that of a transform as Python writes it."""
+    try:
+        return method_named(method).__name__ if "(" in method else method
+    except ValueError:
+        return method
 
 
 def method_options(method: str, texts: Iterable[str]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Every method: a pure function `(probe, image, target, *, ...) -> raw signed map (*space)` of one image."""
+"""Every method: a pure function `(probe, image, target, *, ...) -> raw signed map (*space)` of one image. And `dff`, a
+function of a batch."""
 
 from ._ablationcam import ablationcam
 from ._abscam import abscam
@@ -6,6 +7,7 @@ from ._cam import cam
 from ._clustercam import clustercam
 from ._compositions import refinecam, smoothgradcampp, zoomcam
 from ._conceptorcam import conceptor_fuse, conceptorcam
+from ._dff import Factorization, dff
 from ._eigencam import eigencam, eigengradcam, segeigencam
 from ._fem import fem
 from ._fullgrad import fullgrad
@@ -34,6 +36,7 @@ __all__ = [
     "BASES",
     "GROUPS",
     "METHODS",
+    "Factorization",
     "ablationcam",
     "abscam",
     "attention_relevance",
@@ -41,6 +44,7 @@ __all__ = [
     "clustercam",
     "conceptor_fuse",
     "conceptorcam",
+    "dff",
     "eigencam",
     "eigengradcam",
     "fem",

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._display import normalise
+from .._display import display
 from .._errors import check_count
 from .._method import Method
 from ..probes._probe import Image, Probe
@@ -23,7 +23,7 @@ def augmented(
     flip: bool = True,
     chunk: int = 1,
 ) -> Transformed:
-    """A method whose map is the mean of the maps of several views: `M = mean_v v⁻¹(N(relu(M(v(x)))))`.
+    """A method whose map is the mean of the maps of several views: `M = mean_v v⁻¹(N(up(relu(M(v(x))))))`.
 
     A view multiplies the input's values and, if `flip`, mirrors it along its last spatial axis; its map is mirrored
     back. By default six views. Where the target is None, the class is the most likely one of the input itself.
@@ -40,7 +40,7 @@ def augmented(
         ValueError: no scales, one that is not finite, a chunk below 1.
         TypeError: a method that is not a function.
 
-    Returns maps in [0, 1], at the layer's size.
+    Returns maps in [0, 1], at the input's size.
 
     Source: pytorch-grad-cam's `aug_smooth` [third party].
     """
@@ -72,7 +72,7 @@ def _augmented(
     def one(view: tuple[Array, Array]) -> Array:
         mirror, factor = view
         seen = factor * jnp.where(mirror, jnp.flip(picture, -2), picture)
-        found = normalise(jax.nn.relu(method(probe, seen, target)), rank=picture.ndim - 1)
+        found = display(method(probe, seen, target), size=picture.shape[:-1])
         return jnp.where(mirror, jnp.flip(found, -1), found)
 
     return jnp.mean(jax.lax.map(one, (mirrored, factors), batch_size=chunk), axis=0)

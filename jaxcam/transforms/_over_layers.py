@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._display import display
+from .._display import display, resize
 from .._errors import choose
 from .._method import Method
 from ..probes._looked import Looked, of_layer
@@ -15,7 +15,8 @@ COMBINE = {"mean": jnp.mean, "max": jnp.max, "product": jnp.prod}
 
 
 def over_layers(method: Method, combine: str = "mean") -> Transformed:
-    """A method of a probe of several layers: `M = combine_l N(up(relu(M_l)))`.
+    """A method of a probe of several layers: `M = combine_l up(N(relu(M_l)))`; with "product",
+    `M = Π_l N(up(relu(M_l)))`.
 
     The activations and gradients of all layers come from one forward and one backward pass, which costs as much as
     that of the first layer. Layer-CAM and Grad-CAM++ are the methods that are sharp at early layers.
@@ -33,7 +34,8 @@ def over_layers(method: Method, combine: str = "mean") -> Transformed:
         TypeError: a method that is not a function.
 
     Source: "mean": pytorch-grad-cam with several target layers [third party]; "max": Shi et al. 2020, "Zoom-CAM", arXiv
-    2010.08644 [paper]; "product": pytorch-grad-cam's RefineCAM [third party].
+    2010.08644 [paper]; "product": pytorch-grad-cam's RefineCAM [third party]. They scale maps at the layer's size, the
+    product's at the input's.
 
     Example:
         >>> import jax, jaxcam
@@ -58,4 +60,9 @@ def _over_layers(
     raw = [
         method(Looked(probe[layer], picture, target, each), picture, target) for layer, each in looks.items()
     ]
-    return COMBINE[combine](jnp.stack([display(each, size=picture.shape[:-1]) for each in raw]), axis=0)
+    size = picture.shape[:-1]
+    if combine == "product":
+        shown = [display(each, size=size) for each in raw]
+    else:
+        shown = [resize(display(each, rank=len(size)), size) for each in raw]
+    return COMBINE[combine](jnp.stack(shown), axis=0)

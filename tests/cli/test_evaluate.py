@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,9 +17,10 @@ import converters
 import jaxcam
 from jaxcam import METHODS, metrics, models
 from jaxcam.cli.evaluate import _cost as _evaluate_cost
-from jaxcam.cli.evaluate import _job as _evaluate_pictures
 from jaxcam.cli.evaluate import _measure as _evaluation
+from jaxcam.cli.evaluate import _methods as _evaluate_methods
 from jaxcam.cli.evaluate._cases import plan
+from jaxcam.cli.evaluate._methods import asked_for, dear_of
 from jaxcam.cli.evaluate._models import forwards_of
 from jaxcam.cli.evaluate._summary import Line
 from jaxcam.cli.evaluate._table import _show
@@ -313,12 +315,76 @@ def test_maps_that_are_not_finite(evaluate, folder, weights, tmp_path):
 def test_methods_that_a_model_cannot_have_are_left_out(evaluate, folder, monkeypatch):
     """The layer's 16 channels are not those that the last layer weighs: no CAM."""
     given = (folder / "a.png", "--layer", "layer1", "--metric", "complexity", "--no-floors", "--method")
-    monkeypatch.setattr(_evaluate_pictures, "METHODS", {name: METHODS[name] for name in ("cam", "gradcam")})
+    monkeypatch.setattr(_evaluate_methods, "ALL", ("cam", "gradcam"))
     result = evaluate(*given, "all")
     assert result.code == 0, result.text
     assert "cam does not run on cifar_resnet20: " in result.stdout
     assert [line["method"] for line in result.lines] == ["gradcam"]
     told(evaluate(*given, "cam"), "cam does not run on cifar_resnet20: ")
+
+
+def test_a_transform_is_measured_and_named_by_its_text(evaluate, folder, weights):
+    name = "smoothed(gradcam, samples=2)"
+    spelled = ("--method", "smoothed( gradcam,samples = 2 )", "--option", f"{name}.fuse=principal_component")
+    result = evaluate(folder / "a.png", folder / "b.png", "--metric", "complexity", "--no-floors", *spelled)
+    assert result.code == 0, (result.crashed, result.text)
+    assert [(line["method"], line["maps"]) for line in result.lines] == [("gradcam", "2"), (name, "2")]
+    assert float(result.lines[1]["forwards"]) == pytest.approx(2, abs=0.1)
+    assert name in result.stdout
+    probe, preprocess = jaxcam.probe(converters.load(MODEL, weights), "layer3"), models.preprocess(MODEL)
+    images = np.stack([preprocess(Image.open(folder / f"{each}.png")) for each in "ab"])
+    smooth = jaxcam.smoothed(jaxcam.gradcam, samples=2)
+    maps = jaxcam.explain(probe, images, method=smooth, fuse=jaxcam.principal_component)
+    measured = [float(row["complexity"]) for row in result.pictures if row["method"] == name]
+    np.testing.assert_allclose(measured, metrics.complexity(maps), atol=1e-4)
+
+
+def test_methods_are_named_by_groups_too():
+    groups = jaxcam.methods.GROUPS
+    asked = asked_for(["no-class", "smoothed(gradcam,samples=25)", "smoothed(gradcam)", "cam"])
+    assert list(asked.methods) == [*groups["no class"], "smoothed(gradcam)", "cam"]
+    assert asked.methods["smoothed(gradcam)"] == jaxcam.smoothed(jaxcam.gradcam)
+    assert (asked.named, asked.swept) == ({"smoothed(gradcam)", "cam"}, set())
+    assert list(asked_for(["of a base method"]).methods) == ["conceptorcam"]
+    every = asked_for(["all", "scorecam"])
+    assert list(every.methods) == list(_evaluate_methods.ALL)
+    assert every.swept == every.methods.keys() - {"scorecam"}
+    fast = asked_for([])
+    assert {"gradcam", "eigencam"} < fast.methods.keys() < every.methods.keys() - {"scorecam"}
+    assert not fast.named | fast.swept
+    costs = {"gradcam": 1.5, "scorecam": 513.0, "abscam": 514.0, "sscam": 17921.0, "iscam": 5121.0}
+    assert dear_of(costs, frozenset(costs) - {"iscam"}) == {"sscam": 17921.0}
+    for text, message in {
+        "heads-onlly": "no method 'heads-onlly'; did you mean 'heads-only'?",
+        "smoothed(gradcamm)": "no method 'gradcamm'; did you mean 'gradcam'?",
+        "smoothd(gradcam)": "no transform 'smoothd'; did you mean 'smoothed'?",
+        "smoothed(gradcam, samples=0)": "samples must be a whole number of at least 1; got 0",
+    }.items():
+        with pytest.raises(ValueError, match=re.escape(message)):
+            asked_for([text])
+
+
+def test_help_names_every_group(jaxcam_command):
+    words = " ".join(jaxcam_command("evaluate", "--help").stdout.split()).replace("- ", "-")
+    assert all(group.replace(" ", "-") in words for group in jaxcam.methods.GROUPS)
+
+
+def test_all_leaves_out_what_costs_far_more_than_score_cam(evaluate, folder, monkeypatch):
+    def threefold(probe, image, target=None):
+        return jnp.mean(jax.vmap(lambda x: jaxcam.gradcam(probe, x, target))(jnp.stack([image] * 3)), axis=0)
+
+    table = {"scorecam": jaxcam.layercam, "hirescam": threefold, "cam": jaxcam.cam}
+    monkeypatch.setattr(_evaluate_methods, "ALL", tuple(table))
+    monkeypatch.setattr(_evaluate_methods, "METHODS", METHODS | table)
+    given = (folder / "a.png", "--metric", "complexity", "--no-floors", "--method", "all")
+    result = evaluate(*given)
+    assert result.code == 0, (result.crashed, result.text)
+    assert [line["method"] for line in result.lines] == ["gradcam", "scorecam", "cam"]
+    told = "a map takes 3 forward passes; --method with its name measures it"
+    assert f"hirescam is left out of all: {told}" in result.stdout
+    assert result.summary["models"][0]["left_out"] == {"hirescam": told}
+    result = evaluate(*given, "--method", "hirescam")
+    assert [line["method"] for line in result.lines] == ["gradcam", "scorecam", "hirescam", "cam"]
 
 
 def test_forward_passes_are_those_of_the_method_and_its_options(weights):
@@ -432,7 +498,7 @@ def test_table_fits_the_terminal_and_keeps_numbers_whole(monkeypatch, capsys, wi
     values = dict.fromkeys(TABLE, -0.9876)
     costs = dict.fromkeys(METHODS, 33.4) | {"ones": None}
     lines = [Line("m", name, 50, cost, 1234.5, values, {}) for name, cost in costs.items()]
-    subject = SimpleNamespace(name="resnet50", layer="layer4", left_out={})
+    subject = SimpleNamespace(name="resnet50", layer="layer4", left_out={}, dear={})
     _show(subject, lines, "the most likely class of each picture (top-1)")
     _, targets, *table = capsys.readouterr().out.splitlines()
     assert targets == "targets: the most likely class of each picture (top-1)"

@@ -17,7 +17,10 @@ from .._options import FOLDER_OR_FILE, end, take, told
     "--method",
     multiple=True,
     metavar="M",
-    help="A method, or all. May be repeated.  [default: those of one forward pass]",
+    help="A method; a transform of one, such as 'smoothed(gradcam, samples=4)'; a group: gradient, masks, heads-only, "
+    "no-class, of-a-base-method, attention or baselines; or all: those of all groups but the last two that run on the "
+    "model, without those that cost over twice Score-CAM. May be repeated.  [default: those of all that take one "
+    "forward pass]",
 )
 @options.option
 @click.option(

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 INK, QUIET, RULE = "#1d2129", "#8b919c", "#e4e6ea"
 BAR, BEST, FLOOR = "#7d9cc0", "#e07b39", "#c9cdd4"
-NAMES, COLUMN, SCATTER, GAP = 1.5, 1.3, 5.0, 0.14  # inches
+NAMES, COLUMN, SCATTER, GAP = 1.5, 1.3, 5.0, 0.14  # inches; NAMES at least
+LETTER = 0.066  # inches of a name's letter
 HEAD, ROW, FOOT, LEAST, NARROWEST = 1.02, 0.235, 0.55, 4.2, 6.2
 QUIETLY = {"size": 7.5, "color": QUIET}
 SCATTERED = "average_drop", "insertion_minus_deletion"
@@ -36,7 +37,9 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence[Line]]) -> None:
     ]
     scatter = set(SCATTERED) <= set(metrics)
     heights = [max(HEAD + ROW * len(each) + FOOT, LEAST if scatter else 0) for each in lines.values()]
-    width = NAMES + 0.25 + len(metrics) * (COLUMN + GAP) + (0.75 + SCATTER if scatter else 0)
+    longest = max(len(line.method) for each in lines.values() for line in each)
+    names = max(NAMES, LETTER * longest + 0.2)
+    width = names + 0.25 + len(metrics) * (COLUMN + GAP) + (0.75 + SCATTER if scatter else 0)
     width = max(width, NARROWEST)
     style: dict[Any, Any] = {
         "font.family": "DejaVu Sans",
@@ -62,9 +65,9 @@ def draw(file: IO[bytes], lines: Mapping[str, Sequence[Line]]) -> None:
             for below, text, font in ((0.34, name, {"size": 12, "weight": "bold"}), (0.55, note, QUIETLY)):
                 figure.text(0.15 / width, (top - below) / sum(heights), text, **font)
             for number, metric in enumerate(metrics):
-                _bars(place(NAMES + number * (COLUMN + GAP), COLUMN), each, metric, named=number == 0)
+                _bars(place(names + number * (COLUMN + GAP), COLUMN), each, metric, named=number == 0)
             if scatter:
-                _scatter(place(NAMES + len(metrics) * (COLUMN + GAP) + 0.6, SCATTER), each)
+                _scatter(place(names + len(metrics) * (COLUMN + GAP) + 0.6, SCATTER), each)
             top -= height
         figure.savefig(file, format="png", facecolor="white", dpi="figure")
 

@@ -16,8 +16,6 @@ from ..._errors import unknown
 from ...devices._chunks import within_memory
 from ...files._digests import versions
 from ...files._pictures import Failure, Found, find
-from ...methods import GROUPS, METHODS
-from ...methods._costs import COSTS
 from ...metrics._registry import METRICS, TABLE
 from ...probes._blank import MapWarning
 from .._arguments import check_folder, parse_options
@@ -25,10 +23,8 @@ from .._background import in_background
 from ._cases import Cases, plan
 from ._cost import described
 from ._measure import SHARE, Job, Protocol, measure
+from ._methods import asked_for
 from ._models import Models, names_of, subject_of, wanted_of
-
-# The default: class activation maps that cost one forward pass.
-FAST = tuple(name for name, cost in COSTS.items() if cost.forward == "1" and name not in GROUPS["baselines"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +61,8 @@ def prepare(models: Models, material: Material, measures: Measures, *, out: Path
     """
     # Check the words: they cost nothing.
     wanted = wanted_of(models)
-    options = parse_options({name: METHODS[name] for name in _methods(measures.method)}, measures.option)
+    asked = asked_for(measures.method)
+    options = parse_options(asked.methods, measures.option)
     metrics = _metrics(measures.metric, material.boxes)
     if material.boxes is not None and material.crop:
         raise ValueError(
@@ -84,7 +81,7 @@ def prepare(models: Models, material: Material, measures: Measures, *, out: Path
 
     # Open the models, and leave out the methods that do not run on them.
     names = names_of(wanted)
-    asked = {each for each, given in options.items() if each in measures.method or given}
+    asked = asked._replace(named=asked.named | {each for each, given in options.items() if given})
     subjects = [
         subject_of(name, each, options, asked, cases_for) for name, each in zip(names, wanted, strict=True)
     ]
@@ -175,13 +172,6 @@ def _measure(
         ):
             check()
             rows += each
-
-
-def _methods(given: Sequence[str]) -> tuple[str, ...]:
-    for name in given:
-        if name not in (*METHODS, "all"):
-            raise ValueError(unknown("method", name, [*METHODS, "all"], show=99))
-    return tuple(METHODS) if "all" in given else tuple(dict.fromkeys(given)) or FAST
 
 
 def _metrics(given: Sequence[str], boxes: Path | None) -> tuple[str, ...]:

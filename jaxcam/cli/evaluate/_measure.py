@@ -36,6 +36,7 @@ class Subject:
         methods: each a function and its options.
         forwards: what one map of each method costs, in forward passes of the model.
         left_out: methods that do not run on this model, and why.
+        dear: methods that are left out for what one map costs, and that cost in forward passes of the model.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Subject:
     methods: Mapping[str, tuple[Callable, Mapping[str, Any]]]
     forwards: Mapping[str, float]
     left_out: Mapping[str, str]
+    dear: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The models of an evaluation: named, opened, and each with the methods that run on it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import jax
 
 from ..._terminal import shown
 from ...files._labels import Labels
-from ...methods import METHODS
 from ...probes._flops import flops
 from ...probes._probe import Probe
 from .._chosen_method import chosen_method
@@ -18,6 +17,7 @@ from .._open_model import OpenedModel, Wanted, brings_its_own, check_wanted, lay
 from .._pixels import Pixels
 from ._cases import Cases
 from ._measure import Subject
+from ._methods import Asked, dear_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +87,21 @@ def subject_of(
     name: str,
     wanted: Wanted,
     options: Mapping[str, Mapping[str, Any]],
-    asked: Collection[str],
+    asked: Asked,
     cases_for: Callable[[Labels, int], Cases],
 ) -> Subject:
-    """Opens a model; a ValueError for a method that was asked for and does not run on it."""
+    """Opens a model.
+
+    Raises ValueError for a method that was asked for by name and does not run on it, and where no method does.
+    """
     opened = open_model(wanted)
     methods = methods_of(opened, options, asked)
     forwards, left_out = forwards_of(opened.probe, opened.image, methods)
-    for each in left_out:
-        if each in asked:
-            raise ValueError(f"{each} does not run on {name}: {left_out[each]}")
+    for each, reason in left_out.items():
+        if each in asked.named or not forwards:
+            raise ValueError(f"{each} does not run on {name}: {reason}")
+    dear = dear_of(forwards, asked.swept)
+    forwards = {each: cost for each, cost in forwards.items() if each not in dear}
     return Subject(
         name=name,
         model=wanted.model,
@@ -109,19 +114,20 @@ def subject_of(
         methods={each: methods[each] for each in forwards},
         forwards=forwards,
         left_out=left_out,
+        dear=dear,
     )
 
 
 def methods_of(
-    opened: OpenedModel, options: Mapping[str, Mapping[str, Any]], asked: Iterable[str]
+    opened: OpenedModel, options: Mapping[str, Mapping[str, Any]], asked: Asked
 ) -> dict[str, tuple[Callable, Mapping[str, Any]]]:
     """The methods to measure on a model, each with its options; of an explainer, its own.
 
-    Raises ValueError for another method that was asked for of an explainer, or options of its own.
+    Raises ValueError for another method that was asked for by name of an explainer, or options of its own.
     """
     if opened.own is None:
-        return {name: (METHODS[name], given) for name, given in options.items()}
-    for name in asked:
+        return {name: (asked.methods[name], given) for name, given in options.items()}
+    for name in asked.named:
         chosen_method(opened, name, [f"{name}.{each}" for each in options.get(name, ())])
     own = chosen_method(opened, None, ())
     return {own.name: (own.function, own.options)}

@@ -81,6 +81,12 @@ def _show(subject: Subject, lines: Sequence[Line], origin: str) -> None:
         where.print(
             f"{name} does not run on {subject.name}: {reason.split('. ')[0]}", style="yellow", markup=False
         )
+    for name, cost in subject.dear.items():
+        where.print(f"{name} is left out of all: {_dear(cost)}", style="yellow", markup=False)
+
+
+def _dear(cost: float) -> str:
+    return f"a map takes {cost:,.0f} forward passes; --method with its name measures it"
 
 
 def _tell_blank(subject: Subject, rows: Sequence[Mapping]) -> None:
@@ -151,7 +157,7 @@ def _write(
                 "model": each.model,
                 **each.weights,
                 "layer": each.layer,
-                "left_out": each.left_out,
+                "left_out": {**each.left_out, **{name: _dear(cost) for name, cost in each.dear.items()}},
             }
             for each in job.subjects
         ],
