@@ -8,7 +8,8 @@ class Cost(NamedTuple):
 
     Attributes:
         gradient: adds one backward pass of the head, which is what follows the probed layer.
-        forward: forward passes of the whole model, and of the head alone; K is the layer's number of channels.
+        forward: forward passes of the whole model, and of the head alone; K is the layer's number of channels, P its
+            number of positions.
     """
 
     gradient: bool
@@ -24,10 +25,19 @@ COSTS = {
     "hirescam": Cost(True, "1"),
     "eigengradcam": Cost(True, "1"),
     "scorecam": Cost(False, "1 + K"),
+    "sscam": Cost(False, "1 + 35 K"),
+    "iscam": Cost(False, "1 + 10 K"),
     "abscam": Cost(True, "1 + K"),
     "clustercam": Cost(False, "1 + clusters"),
+    "groupcam": Cost(True, "2 + groups"),
+    "opticam": Cost(True, "1 + 50 with a backward pass each"),
+    "polycam": Cost(False, "1 + K of every layer"),
     "cam": Cost(False, "1"),
     "ablationcam": Cost(False, "1 + K heads"),
+    "reciprocam": Cost(False, "1 + P heads"),
     "eigencam": Cost(False, "1"),
+    "randomcam": Cost(False, "1"),
+    "occlusion": Cost(False, "1 + windows of heads"),
+    "rise": Cost(False, "1 + 6000 heads"),
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }

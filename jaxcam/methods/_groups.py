@@ -9,8 +9,15 @@ from ._cam import cam
 from ._clustercam import clustercam
 from ._eigencam import eigencam, eigengradcam
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
+from ._groupcam import groupcam
 from ._hirescam import hirescam
+from ._opticam import opticam
+from ._polycam import polycam
+from ._randomcam import randomcam
+from ._reciprocam import reciprocam
 from ._scorecam import scorecam
+from ._sscam import iscam, sscam
+from .baselines import occlusion, rise
 
 
 def _named(*methods: Callable) -> dict[str, Callable]:
@@ -30,15 +37,26 @@ GROUPS: dict[str, dict[str, Callable]] = {
     ),
     "masks": _named(
         scorecam,
+        sscam,
+        iscam,
         abscam,
         clustercam,
+        groupcam,
+        opticam,
+        polycam,
     ),
     "heads only": _named(
         cam,
         ablationcam,
+        reciprocam,
     ),
     "no class": _named(
         eigencam,
+        randomcam,
+    ),
+    "baselines": _named(
+        occlusion,
+        rise,
     ),
 }
 
