@@ -92,7 +92,7 @@ def clustered(
             limit = f"from {low} to {high}, the number of points" if high == n else f"of at least {low}"
             raise ValueError(f"{name} must be a whole number {limit}; got {value!r}")
     X = jnp.asarray(points)
-    w = jnp.ones(n, X.dtype) if weights is None else jnp.asarray(weights, X.dtype)
+    w = vary_as(jnp.ones(n, X.dtype) if weights is None else jnp.asarray(weights, X.dtype), X)
     return _best(X, w, key, iterations, clusters=clusters, restarts=restarts)
 
 

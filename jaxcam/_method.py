@@ -34,3 +34,14 @@ def of_probe(method: Checked) -> Checked:
         return method(probe, *arguments, **options)
 
     return cast(Checked, checked)
+
+
+def of_layers(method: Checked) -> Checked:
+    """The method, of a probe of one layer or of several, with a clear error where a model is passed instead."""
+
+    @functools.wraps(method)
+    def checked(probe: Probe, *arguments: object, **options: object) -> object:
+        check_probe(probe)
+        return method(probe, *arguments, **options)
+
+    return cast(Checked, checked)

@@ -103,3 +103,22 @@ def test_traced_count_leaves_out_what_a_loop_never_runs(model):
     ablation = _flops.flops(lambda p, x: jaxcam.ablationcam(p, x, target, chunk=16), probe, IMAGE)
     heads = 2048 * 2 * 2048 * 1000  # a linear layer for each of 2048 channels
     assert once + heads <= ablation <= 1.01 * (once + heads)
+
+
+def test_reciprocam_is_one_forward_pass_and_a_head_for_each_position(model, forward):
+    """Compiled, and with all positions at once: a loop's body would be counted once."""
+    probe, heads = jaxcam.probe(model, "layer4"), 7 * 7 * 2 * 2048 * 1000
+    cost = flops(lambda p, x: jaxcam.reciprocam(p, x, 0, chunk=49), probe, IMAGE)
+    assert forward + heads <= cost <= 1.01 * (forward + heads)
+    # From a layer before, a head is the whole last stage.
+    probe = jaxcam.probe(model, "layer3")
+    stage = _flops.flops(lambda p, x, a: p(x, lambda _: a)[0], probe, IMAGE, _activation(probe))
+    found = _flops.flops(lambda p, x: jaxcam.reciprocam(p, x, 0, chunk=14), probe, IMAGE)
+    whole = _flops.flops(lambda p, x: p(x)[0], probe, IMAGE)
+    assert stage < 0.25 * whole
+    # The class is given, so the whole image's output is not needed: the head runs once less.
+    assert whole + (14 * 14 - 1) * stage <= found <= whole + 14 * 14 * stage
+
+
+def _activation(probe):
+    return jax.eval_shape(lambda p, x: p(x)[1], probe, IMAGE)

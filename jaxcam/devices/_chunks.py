@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from jaxtyping import Array, PyTree
 
@@ -40,16 +41,40 @@ def default_chunk(image: tuple[int, ...], images: int = 1, *, each: Callable[[],
 
 def over_chunks(function: Callable, inputs: PyTree, chunk: int | None, image: tuple[int, ...]) -> PyTree:
     """`jax.vmap(function)(inputs)`, `chunk` at a time (by default `default_chunk` of one image)."""
+    count, chunk = _rounds(function, inputs, chunk, image)
+    if count <= chunk:
+        return jax.vmap(function)(inputs)
+    return jax.lax.map(function, inputs, batch_size=chunk)
+
+
+def sum_over_chunks(
+    function: Callable, inputs: PyTree, chunk: int | None, image: tuple[int, ...], start: Array
+) -> Array:
+    """`start` and the sum of `function` over the inputs, `chunk` at a time: one sum is kept, and no chunk's results.
+
+    Args:
+        start: of the result's shape and dtype, and inside `jax.shard_map` different on the devices on which it is.
+    """
+    count, chunk = _rounds(function, inputs, chunk, image)
+
+    def add(total: Array, group: PyTree) -> tuple[Array, None]:
+        return total + jnp.sum(jax.vmap(function)(group), axis=0), None
+
+    whole = count - count % chunk
+    groups = jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, chunk, *leaf.shape[1:]), inputs)
+    total, _ = jax.lax.scan(add, start, groups)
+    return total if whole == count else add(total, jax.tree.map(lambda leaf: leaf[whole:], inputs))[0]
+
+
+def _rounds(function: Callable, inputs: PyTree, chunk: int | None, image: tuple[int, ...]) -> tuple[int, int]:
+    """Number of inputs, and how many of them at a time: as many rounds as need be, of sizes as equal as can be."""
     if chunk is None:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), inputs)
         chunk = default_chunk(image, each=lambda: peak_bytes(jax.make_jaxpr(function)(one).jaxpr))
     else:
         check_count("chunk", chunk)
     count = jax.tree.leaves(inputs)[0].shape[0]
-    if count <= chunk:
-        return jax.vmap(function)(inputs)
-    chunk = -(-count // -(-count // chunk))  # as many rounds, of sizes as equal as can be
-    return jax.lax.map(function, inputs, batch_size=chunk)
+    return count, -(-count // -(-count // chunk))
 
 
 @contextmanager

@@ -12,19 +12,27 @@ from ._eigencam import eigencam, eigengradcam, segeigencam
 from ._fem import fem
 from ._fullgrad import fullgrad
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
+from ._groupcam import groupcam
 from ._groups import BASES
 from ._groups import GROUPS as _GROUPS
 from ._hirescam import hirescam
 from ._kpcacam import kpcacam
 from ._liftcam import liftcam
+from ._opticam import opticam
+from ._polycam import polycam
+from ._randomcam import randomcam
+from ._reciprocam import reciprocam
 from ._scorecam import scorecam
 from ._shapleycam import shapleycam
+from ._sscam import iscam, sscam
 from .attention import attention_relevance, gradeclip, legrad, rollout
 from .baselines import (
     gradient_times_input,
     guided_backpropagation,
     guided_gradcam,
     integrated_gradients,
+    occlusion,
+    rise,
     saliency,
     smoothgrad,
 )
@@ -54,15 +62,23 @@ __all__ = [
     "gradcampp",
     "gradeclip",
     "gradient_times_input",
+    "groupcam",
     "guided_backpropagation",
     "guided_gradcam",
     "hirescam",
     "integrated_gradients",
+    "iscam",
     "kpcacam",
     "layercam",
     "legrad",
     "liftcam",
+    "occlusion",
+    "opticam",
+    "polycam",
+    "randomcam",
+    "reciprocam",
     "refinecam",
+    "rise",
     "rollout",
     "saliency",
     "scorecam",
@@ -70,6 +86,7 @@ __all__ = [
     "shapleycam",
     "smoothgrad",
     "smoothgradcampp",
+    "sscam",
     "xgradcam",
     "zoomcam",
 ]

@@ -8,7 +8,8 @@ class Cost(NamedTuple):
 
     Attributes:
         gradient: adds one backward pass of the head, which is what follows the probed layer.
-        forward: forward passes of the whole model, and of the head alone; K is the layer's number of channels.
+        forward: forward passes of the whole model, and of the head alone; K is the layer's number of channels, P its
+            number of positions.
     """
 
     gradient: bool
@@ -31,13 +32,20 @@ COSTS = {
     "zoomcam": Cost(True, "1"),
     "fullgrad": Cost(True, "1"),
     "scorecam": Cost(False, "1 + K"),
+    "sscam": Cost(False, "1 + 35 K"),
+    "iscam": Cost(False, "1 + 10 K"),
     "abscam": Cost(True, "1 + K"),
     "clustercam": Cost(False, "1 + clusters"),
+    "groupcam": Cost(True, "2 + groups"),
+    "opticam": Cost(True, "1 + 50 with a backward pass each"),
+    "polycam": Cost(False, "1 + K of every layer"),
     "cam": Cost(False, "1"),
     "ablationcam": Cost(False, "1 + K heads"),
+    "reciprocam": Cost(False, "1 + P heads"),
     "eigencam": Cost(False, "1"),
     "fem": Cost(False, "1"),
     "kpcacam": Cost(False, "1"),
+    "randomcam": Cost(False, "1"),
     "rollout": Cost(False, "1"),
     "attention_relevance": Cost(True, "1"),  # from the first block's attention on, not from the layer
     "legrad": Cost(True, "1"),  # the same, and the head once more for each block
@@ -48,6 +56,8 @@ COSTS = {
     "smoothgrad": Cost(True, "25"),
     "guided_backpropagation": Cost(True, "1"),
     "guided_gradcam": Cost(True, "1"),
+    "occlusion": Cost(False, "1 + windows of heads"),
+    "rise": Cost(False, "1 + 6000 heads"),
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }
 

@@ -12,17 +12,25 @@ from ._eigencam import eigencam, eigengradcam, segeigencam
 from ._fem import fem
 from ._fullgrad import fullgrad
 from ._gradcam import gradcam, gradcam_elementwise, gradcampp, layercam, xgradcam
+from ._groupcam import groupcam
 from ._hirescam import hirescam
 from ._kpcacam import kpcacam
 from ._liftcam import liftcam
+from ._opticam import opticam
+from ._polycam import polycam
+from ._randomcam import randomcam
+from ._reciprocam import reciprocam
 from ._scorecam import scorecam
 from ._shapleycam import shapleycam
+from ._sscam import iscam, sscam
 from .attention import attention_relevance, gradeclip, legrad, rollout
 from .baselines import (
     gradient_times_input,
     guided_backpropagation,
     guided_gradcam,
     integrated_gradients,
+    occlusion,
+    rise,
     saliency,
     smoothgrad,
 )
@@ -52,17 +60,24 @@ GROUPS: dict[str, dict[str, Callable]] = {
     ),
     "masks": _named(
         scorecam,
+        sscam,
+        iscam,
         abscam,
         clustercam,
+        groupcam,
+        opticam,
+        polycam,
     ),
     "heads only": _named(
         cam,
         ablationcam,
+        reciprocam,
     ),
     "no class": _named(
         eigencam,
         fem,
         kpcacam,
+        randomcam,
     ),
     "attention": _named(
         rollout,
@@ -77,6 +92,8 @@ GROUPS: dict[str, dict[str, Callable]] = {
         smoothgrad,
         guided_backpropagation,
         guided_gradcam,
+        occlusion,
+        rise,
     ),
 }
 

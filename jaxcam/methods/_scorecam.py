@@ -65,11 +65,11 @@ def scorecam(
         probe, image, A, read, baseline=baseline, chunk=chunk, align_corners=align_corners
     )
     if weights == "channels":
-        scores = _softmax(scores, valid)
+        scores = channel_softmax(scores, valid)
     return finite_only(fuse(weigh(scores, jnp.moveaxis(A, 0, -1))), activation, scores)
 
 
-def _softmax(scores: Array, valid: Array) -> Array:
+def channel_softmax(scores: Array, valid: Array) -> Array:
     """Softmax over the valid scores; 0 for the others, and everywhere if there is none."""
     highest = jnp.max(jnp.where(valid, scores, -jnp.inf), initial=jnp.finfo(scores.dtype).min)
     shares = jnp.where(valid, jnp.exp(jnp.where(valid, scores - jax.lax.stop_gradient(highest), 0)), 0)

@@ -18,9 +18,16 @@ from jaxcam.methods import GROUPS, METHODS
 OTHERS = [name for name in METHODS if name not in CORE]
 ATTENTION = GROUPS.get("attention", {})
 # Few draws, steps and masks: what is held here does not depend on how many.
-CHEAP: dict[str, dict] = {}
 # Their maps have the size of the image, by their definition.
 ENLARGED = {"refinecam", "zoomcam"}
+CHEAP: dict[str, dict] = {
+    "sscam": {"samples": 2, "sigma": 0.5},
+    "iscam": {"steps": 2},
+    "groupcam": {"groups": 4, "score": "logit", "baseline": "zero"},
+    "opticam": {"steps": 2, "rate": 1e-3},
+    "occlusion": {"patch": 2, "stride": 2},
+    "rise": {"masks": 12, "cells": 3, "probability": 0.5},
+}
 BATCH, TARGETS = images(2), jnp.array([0, 3])
 pytestmark = pytest.mark.exhaustive
 
@@ -129,7 +136,7 @@ def test_dead_and_constant_layers_have_maps_of_zeros_and_what_is_not_finite_has_
 
 
 # Their maps vary where the activation does not, by their definition.
-VARIED: set[str] = set()
+VARIED: set[str] = {"occlusion", "rise"}
 
 
 @pytest.mark.parametrize("rank", [1, 3])
@@ -146,7 +153,7 @@ def test_maps_of_signals_and_volumes(name, rank):
 
 
 # Neighbours matter to these, so their values depend on how positions are laid out.
-LAID_OUT: set[str] = set()
+LAID_OUT: set[str] = {"groupcam", "occlusion", "rise"}
 
 
 @pytest.mark.parametrize("name", OTHERS)
