@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from nets import Small, images
+from masked import unit, up
+from nets import Small, analytic, images
 
 import jaxcam
 from jaxcam.methods._expression import method_named
@@ -29,6 +30,7 @@ TRANSFORMED = {
     "smoothed": jaxcam.smoothed(jaxcam.gradcampp, samples=3),
     "augmented": jaxcam.augmented(jaxcam.gradcam),
     "integrated": jaxcam.integrated(jaxcam.hirescam, steps=4),
+    "of derivatives": jaxcam.smoothed(jaxcam.gradcampp, samples=3, statistic="derivatives", chunk=2),
     "nested": jaxcam.smoothed(jaxcam.augmented(jaxcam.layercam, flip=False), samples=2),
     "with masks": jaxcam.smoothed(jaxcam.scorecam, samples=2),
 }
@@ -51,6 +53,56 @@ def test_smoothed_is_a_loop(probe, statistic):
     np.testing.assert_allclose(again(probe, IMAGE, 2), expected, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("target", [0, 2])
+def test_smoothgradcampp_is_its_formula(target, x64):
+    """Grad-CAM++ by the means of the gradient, its square and its cube, of a score whose gradient is known."""
+    probe, image, A, G = analytic()
+    slope = G[target] - np.asarray(
+        probe.look(jnp.zeros_like(image), target).gradient
+    )  # of a gradient linear in A
+    draws = [
+        A + 0.3 * np.asarray(jax.random.normal(each, A.shape))
+        for each in jax.random.split(jax.random.key(0), 4)
+    ]
+    gradients = np.stack([G[target] + slope / A * (draw - A) for draw in draws])
+    first, second, third = ((gradients**power).mean(axis=0) for power in (1, 2, 3))
+    alpha = second / (2 * second + A.sum(axis=(0, 1)) * third + 1e-6)
+    expected = ((np.maximum(first, 0) * alpha).sum(axis=(0, 1)) * A).sum(axis=-1)
+    np.testing.assert_allclose(jaxcam.smoothgradcampp(probe, image, target), expected, rtol=1e-9)
+    for chunk in (2, 3):
+        method = jaxcam.smoothed(
+            jaxcam.gradcampp, samples=4, sigma=0.3, relative=False, statistic="derivatives", chunk=chunk
+        )
+        np.testing.assert_allclose(method(probe, image, target), expected, rtol=1e-9)
+
+
+def test_a_mean_of_derivatives_is_that_of_maps_where_the_activation_stays():
+    """HiResCAM's evidence is linear in the gradient; the activation here is the input's, with the noise left out."""
+    probe = jaxcam.probe(split=(jax.lax.stop_gradient, lambda a: jnp.mean(a**3, axis=(1, 2))))
+    x = jax.random.normal(jax.random.key(1), (4, 5, 3))
+    method = jaxcam.smoothed(jaxcam.hirescam, samples=3, sigma=0.1, statistic="derivatives")
+    spread = 0.1 * (x.max() - x.min())
+    noisy = [x + spread * jax.random.normal(each, x.shape) for each in jax.random.split(jax.random.key(0), 3)]
+    gradient = jnp.mean(jnp.stack([probe.look(each, 1).gradient for each in noisy]), axis=0)
+    np.testing.assert_allclose(method(probe, x, 1), jnp.sum(gradient * x, axis=-1), rtol=1e-4, atol=1e-6)
+
+
+def test_derivatives_over_layers(several):
+    method = jaxcam.smoothed(jaxcam.over_layers(jaxcam.gradcampp), samples=2, statistic="derivatives")
+    each = jaxcam.smoothed(jaxcam.gradcampp, samples=2, statistic="derivatives")
+    maps = [jaxcam.over_layers(each)(several[layer], IMAGE, 1) for layer in LAYERS]
+    np.testing.assert_allclose(method(several, IMAGE, 1), np.mean(maps, axis=0), rtol=1e-3, atol=1e-5)
+
+
+def test_memory_does_not_grow_with_the_samples(probe):
+    def temporaries(samples):
+        method = jaxcam.smoothed(jaxcam.gradcampp, samples=samples, statistic="derivatives")
+        return jax.jit(method).lower(probe, IMAGE, 1).compile().memory_analysis().temp_size_in_bytes
+
+    few, many = temporaries(4), temporaries(64)
+    assert many - few < 60 * 6 * 7 * 12 * 4  # less than one gradient for each sample that was added
+
+
 def test_noise_does_not_change_the_class(probe):
     likely = int(jnp.argmax(probe(IMAGE)[0]))
     method = jaxcam.smoothed(jaxcam.gradcam, samples=3, sigma=3.0)
@@ -67,7 +119,7 @@ def test_augmented_is_a_loop(probe):
     for flip in (False, True):
         for scale in (0.9, 1.0, 1.1):
             view = scale * (IMAGE[:, ::-1] if flip else IMAGE)
-            shown = np.asarray(jaxcam.display(jaxcam.gradcam(probe, view, 2), size=IMAGE.shape[:2]))
+            shown = np.asarray(jaxcam.display(jaxcam.gradcam(probe, view, 2)))
             maps.append(shown[:, ::-1] if flip else shown)
     for chunk in (1, 4):
         found = jaxcam.augmented(jaxcam.gradcam, chunk=chunk)(probe, IMAGE, 2)
@@ -76,15 +128,37 @@ def test_augmented_is_a_loop(probe):
 
 @pytest.mark.parametrize(("combine", "by"), [("mean", np.mean), ("max", np.max), ("product", np.prod)])
 def test_over_layers_is_a_loop(several, combine, by):
-    size, maps = IMAGE.shape[:2], []
-    for layer in LAYERS:
-        raw = jaxcam.layercam(several[layer], IMAGE, 2)
-        small = jaxcam.resize(jaxcam.normalise(jax.nn.relu(raw)), size)
-        maps.append(np.asarray(jaxcam.display(raw, size=size) if combine == "product" else small))
+    raw = [jaxcam.layercam(several[layer], IMAGE, 2) for layer in LAYERS]
+    size = IMAGE.shape[:2]
+    if combine == "product":
+        maps = [np.asarray(jaxcam.display(each, size=size)) for each in raw]
+    else:  # scaled to [0, 1] before they are enlarged
+        maps = [np.asarray(jaxcam.resize(jaxcam.display(each), size)) for each in raw]
     method = jaxcam.over_layers(jaxcam.layercam, combine)
     np.testing.assert_allclose(method(several, IMAGE, 2), by(maps, axis=0), rtol=1e-4, atol=1e-6)
     alone = method(several["stem"], IMAGE, 2)
     np.testing.assert_allclose(alone, maps[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["refinecam", "zoomcam"])
+def test_compositions_are_their_formulas(several, name):
+    maps = []
+    for layer in LAYERS:
+        look = several[layer].look(IMAGE, 3)
+        A, G = np.asarray(look.activation, np.float64), np.asarray(look.gradient, np.float64)
+        if name == "zoomcam":
+            raw = (G * A).sum(axis=-1)
+        else:
+            alpha = np.where(G != 0, G**2 / (2 * G**2 + A.sum(axis=(0, 1)) * G**3 + 1e-6), 0)
+            raw = ((np.maximum(G, 0) * alpha).sum(axis=(0, 1)) * A).sum(axis=-1)
+        shown = np.maximum(raw, 0)
+        if name == "zoomcam":
+            maps.append(up(unit(shown), IMAGE.shape[:2]))
+        else:
+            maps.append(unit(up(shown, IMAGE.shape[:2])))
+    expected = np.max(maps, axis=0) if name == "zoomcam" else np.prod(maps, axis=0)
+    np.testing.assert_allclose(jaxcam.METHODS[name](several, IMAGE, 3), expected, atol=1e-4)
+    assert jaxcam.METHODS[name].__doc__.startswith(("RefineCAM", "Zoom-CAM"))
 
 
 def test_integrated_gradients_add_up(x64):
@@ -246,6 +320,8 @@ def test_mistakes(make, message):
 def test_integrated_of_a_method_without_gradient(probe):
     with pytest.raises(ValueError, match="such as hirescam; eigencam does not ask for a gradient"):
         jaxcam.integrated(jaxcam.eigencam, steps=2)(probe, IMAGE, 1)
+    with pytest.raises(ValueError, match=r"smoothed takes a method of .*; eigencam does not"):
+        jaxcam.smoothed(jaxcam.eigencam, samples=2, statistic="derivatives")(probe, IMAGE, 1)
     with pytest.raises(
         ValueError, match=r"baseline must be a number or an array \(12, 14, 3\); got shape \(3, 3\)"
     ):
@@ -275,26 +351,3 @@ def test_signals_and_volumes(space):
     whole = jaxcam.augmented(jaxcam.gradcam, scales=(1.0,), flip=False)(probe["second"], x, 1)
     shown = jaxcam.display(jaxcam.gradcam(probe["second"], x, 1), rank=len(space))
     np.testing.assert_allclose(whole, shown, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("few", "many"),
-    [
-        (jaxcam.smoothed(jaxcam.gradcam, samples=2), jaxcam.smoothed(jaxcam.gradcam, samples=64)),
-        (
-            jaxcam.augmented(jaxcam.gradcam, scales=(0.9, 1.1)),
-            jaxcam.augmented(jaxcam.gradcam, scales=tuple(np.linspace(0.8, 1.2, 32))),
-        ),
-        (jaxcam.integrated(jaxcam.hirescam, steps=2), jaxcam.integrated(jaxcam.hirescam, steps=64)),
-    ],
-    ids=["smoothed", "augmented", "integrated"],
-)
-def test_memory_does_not_grow_with_draws_views_and_steps(few, many, probe):
-    large = jax.ShapeDtypeStruct((96, 96, 3), jnp.float32)
-
-    def memory(method):
-        compiled = jax.jit(lambda p, x: method(p, x, 1)).lower(probe, large).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
-
-    one_map = 48 * 48 * 4
-    assert memory(many) - memory(few) <= 0.25 * memory(few) + 64 * one_map

@@ -55,7 +55,7 @@ refinecam = over_layers(gradcampp, "product").called(
 
 zoomcam = over_layers(hirescam, "max").called(
     "zoomcam",
-    """Zoom-CAM: the maps of HiResCAM at several layers, and of each pixel the largest: `M = max_l N(up(relu(M_l)))`.
+    """Zoom-CAM: the maps of HiResCAM at several layers, and of each pixel the largest: `M = max_l up(N(relu(M_l)))`.
 
     For a probe of several layers, such as `jaxcam.probe(model, ("layer2", "layer3", "layer4"))`, in one forward and
     one backward pass. It shows what is small and would be lost in the last layer.
