@@ -57,7 +57,7 @@ def fullgrad(
     total = _scaled(jnp.abs(A * G), scale)
     for bias in found.biases:
         if (evidence := _placed(bias, found.channels_first, image, probe.anatomy.tokens)) is not None:
-            total = total + enlarge(_scaled(jnp.abs(evidence), scale), total.shape)
+            total = total + enlarge(_scaled(jnp.abs(evidence), scale), total.shape).astype(total.dtype)
     return finite_only(total, A, G)
 
 

@@ -52,4 +52,5 @@ def guided_gradcam(
         target = settle(probe(image)[0], None)
     fine = guided_backpropagation(probe[first], image, target, channels=channels)
     coarse = gradcam(probe[last], image, target)
-    return finite_only(resize(jax.nn.relu(coarse), fine.shape) * fine, coarse)
+    enlarged = resize(jax.nn.relu(coarse), fine.shape).astype(fine.dtype)
+    return finite_only(enlarged * fine, coarse)
