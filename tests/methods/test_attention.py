@@ -173,12 +173,9 @@ WRITTEN = {
     "masked": masked,
     "by head": by_head,
     "merged": merged,
-    "jax.nn": jax.nn.dot_product_attention,
-    "jax.nn, xla": functools.partial(jax.nn.dot_product_attention, implementation="xla"),
+    "jax.nn": functools.partial(jax.nn.dot_product_attention, implementation="xla"),
     "flax.linen": linen.dot_product_attention,
     "flax.nnx": nnx.dot_product_attention,
-    "remat": jax.checkpoint(plain),
-    "jit": jax.jit(plain),
 }
 
 
