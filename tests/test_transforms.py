@@ -351,3 +351,25 @@ def test_signals_and_volumes(space):
     whole = jaxcam.augmented(jaxcam.gradcam, scales=(1.0,), flip=False)(probe["second"], x, 1)
     shown = jaxcam.display(jaxcam.gradcam(probe["second"], x, 1), rank=len(space))
     np.testing.assert_allclose(whole, shown, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("few", "many"),
+    [
+        (
+            jaxcam.augmented(jaxcam.gradcam, scales=(0.9, 1.1)),
+            jaxcam.augmented(jaxcam.gradcam, scales=tuple(np.linspace(0.8, 1.2, 32))),
+        ),
+        (jaxcam.integrated(jaxcam.hirescam, steps=2), jaxcam.integrated(jaxcam.hirescam, steps=64)),
+    ],
+    ids=["augmented", "integrated"],
+)
+def test_memory_does_not_grow_with_views_and_steps(few, many, probe):
+    large = jax.ShapeDtypeStruct((96, 96, 3), jnp.float32)
+
+    def memory(method):
+        compiled = jax.jit(lambda p, x: method(p, x, 1)).lower(probe, large).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    one_map = 48 * 48 * 4
+    assert memory(many) - memory(few) <= 0.25 * memory(few) + 64 * one_map

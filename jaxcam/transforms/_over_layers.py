@@ -34,6 +34,8 @@ def over_layers(method: Method, combine: str = "mean") -> Transformed:
     The activations and gradients of all layers come from one forward and one backward pass, which costs as much as
     that of the first layer. Layer-CAM and Grad-CAM++ are the methods that are sharp at early layers.
 
+    When: fine and coarse layers should both count, at the cost of one.
+
     Args:
         method: any method; the result has its signature and its options.
         combine: "mean"; "max", as Zoom-CAM with `hirescam`; "product", as RefineCAM with `gradcampp`.
