@@ -5,6 +5,7 @@ from pathlib import Path
 import jax.numpy as jnp
 from flax import nnx
 
+from ..models._layers import LayerNorm
 from ..models.vit import EncoderBlock, Variant
 from ._network import Block, restored
 
@@ -34,7 +35,7 @@ class DigitTransformer(nnx.Module):
         self.blocks = nnx.List(
             [EncoderBlock(width, heads, 2 * width, variant=Variant(), **options) for _ in range(depth)]
         )
-        self.norm = nnx.LayerNorm(width, rngs=rngs)
+        self.norm = LayerNorm(width, epsilon=1e-6, **options)
         self.classifier = nnx.Linear(width, 10, rngs=rngs)
 
     def __call__(self, x):
@@ -53,7 +54,7 @@ def _places(rows: int, columns: int, width: int):
     rate = jnp.exp(-jnp.linspace(0, 4, width // 4))
 
     def waves(count: int):
-        angle = jnp.arange(count)[:, None] * rate[None]
+        angle = jnp.arange(count, dtype=jnp.float32)[:, None] * rate[None]
         return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
 
     down = jnp.broadcast_to(waves(rows)[:, None], (rows, columns, width // 2))

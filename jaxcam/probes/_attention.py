@@ -200,7 +200,8 @@ def attention(probe: Probe, image: Image, *, method: str, blocks: int | None = N
     image = jnp.asarray(image)
     flat, layer = flattened(lambda probe, image: probe(image), probe, image)
     sites = sites_of(flat)
-    if hidden := fused(flat):
+    # Beside attention that is found, a fused operation of one array is something else, such as a norm.
+    if hidden := fused(flat, 2 if sites else 1):
         raise ValueError(_hidden(method, probe, hidden))
     if not sites:
         raise ValueError(

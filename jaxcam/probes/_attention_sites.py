@@ -76,10 +76,10 @@ def sites_of(flat: Flat) -> list[Site]:
     return [each for each in found if each is not None]
 
 
-def fused(flat: Flat) -> str | None:
-    """The name of an operation on the image that may be an attention which hides its probabilities."""
+def fused(flat: Flat, inputs: int) -> str | None:
+    """The name of a fused operation on so many arrays, or more, that depend on the image: it may be an attention."""
     for equation in flat.program.eqns:
-        if any(atom in flat.dependent for atom in equation.outvars):
+        if sum(_depends(flat, atom) for atom in equation.invars) >= inputs:
             for each in [equation, *nested(equation)]:
                 if _FUSED.search(each.primitive.name):
                     return each.primitive.name

@@ -10,6 +10,7 @@ import pytest
 import tiny
 import transformer
 from flax import linen, nnx
+from jax.experimental import pallas
 from jax.sharding import PartitionSpec as P
 from nets import attentive, images, small
 from transformer import GRID, block, embed, head, logits, norm, parameters, picture, plain
@@ -209,20 +210,32 @@ def test_a_softmax_over_classes_is_no_attention():
         jaxcam.rollout(jaxcam.probe(run, "features", variables=params), images(1)[0])
 
 
-def test_attention_that_hides_its_probabilities(monkeypatch):
-    from jax.experimental import pallas
+def test_attention_that_hides_its_probabilities():
+    """In all blocks, or in one; a fused operation that is no attention is none of a method's business."""
 
-    def hidden(q, k, v):
-        def kernel(q, out):
-            out[...] = q[...]
+    def kernel(*given):
+        given[-1][...] = given[0][...]
 
-        return pallas.pallas_call(kernel, out_shape=jax.ShapeDtypeStruct(q.shape, q.dtype), interpret=True)(q)
+    def fused(*arrays):
+        kind = jax.ShapeDtypeStruct(arrays[0].shape, arrays[0].dtype)
+        return pallas.pallas_call(kernel, out_shape=kind, interpret=True)(*arrays)
 
-    probe = transformer.probe(parameters(2), functools.partial(logits, attend=hidden))
-    with pytest.raises(
-        ValueError, match=r"may hide them in the fused operation 'pallas_call': switch that off"
-    ):
-        jax.eval_shape(lambda: jaxcam.attention_relevance(probe, picture(), 1))
+    def in_one(params, images):
+        first, last = params["blocks"]
+        x = jaxcam.tap(embed(params, images), "tokens")
+        return head(params, block(last, block(first, x, fused)))
+
+    def normed(params, images):
+        return logits(params, fused(images))
+
+    for function in (functools.partial(logits, attend=fused), in_one):
+        probe = transformer.probe(parameters(2), function)
+        with pytest.raises(
+            ValueError, match=r"may hide them in the fused operation 'pallas_call': switch that"
+        ):
+            jax.eval_shape(lambda probe=probe: jaxcam.attention_relevance(probe, picture(), 1))
+    probe = transformer.probe(parameters(2), normed)
+    assert jax.eval_shape(lambda: jaxcam.attention_relevance(probe, picture(), 1)).shape == GRID
 
 
 def test_attention_on_something_else():
