@@ -57,11 +57,16 @@ def test_four_layers_cost_what_the_first_does(model):
     assert 1.0 <= several / first <= 1.01
 
 
-def test_over_layers_is_one_pass(model):
+@pytest.mark.parametrize(
+    ("method", "of"),
+    [(jaxcam.over_layers(jaxcam.layercam), jaxcam.layercam), (jaxcam.refinecam, jaxcam.gradcampp)],
+    ids=["over_layers", "refinecam"],
+)
+def test_over_layers_is_one_pass(model, method, of):
     probe = jaxcam.probe(model, ("layer1", "layer2", "layer3", "layer4"))
     target = jax.ShapeDtypeStruct((), jnp.int32)
-    cost = flops(jaxcam.over_layers(jaxcam.layercam), probe, IMAGE, target)
-    first = flops(jaxcam.layercam, probe["layer1"], IMAGE, target)
+    cost = flops(method, probe, IMAGE, target)
+    first = flops(of, probe["layer1"], IMAGE, target)
     assert 1.0 <= cost / first <= 1.01
 
 

@@ -22,7 +22,7 @@ def put(arrays, spec):
 
 
 integrated = jaxcam.integrated(jaxcam.hirescam, steps=2, chunk=2)
-for method in (jaxcam.hirescam, jaxcam.gradcam, integrated):
+for method in (jaxcam.hirescam, jaxcam.gradcam, integrated, jaxcam.shapleycam, jaxcam.liftcam):
     for axis, shown, spec in ((0, batch, several), (None, batch[0], one)):  # images; classes of one image
         maps = jax.vmap(method, (None, axis, 0))
         expected = jax.jit(maps)(probe, shown, classes)
@@ -70,4 +70,4 @@ def test_gradients_are_each_devices_own():
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("equal") == 15
+    assert done.stdout.count("equal") == 23
