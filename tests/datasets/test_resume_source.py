@@ -59,6 +59,7 @@ def test_tokens_options_and_functions_tell_probes_apart():
         jaxcam.probe(split=(logits, other)),
         jaxcam.probe(split=(other, logits)),
     ]
+    probes += [jaxcam.guided(probes[0]), jaxcam.guided(probes[-1])]
     told = [json.dumps(describe_probe(each)) for each in probes]
     assert len(set(told)) == len(told)
     assert not any("0x" in each for each in told)  # an address would differ in the next process

@@ -66,6 +66,24 @@ def test_map_adds_up_to_the_score(functional, images, near):
     near(maps.sum((1, 2)), found[np.arange(2), [1, 3]] - bias[np.array([1, 3])])
 
 
+def test_its_relus_and_biases_are_found_in_its_program(functional, images, near):
+    """Guided backpropagation differs from the gradient, and all gradients of FullGrad add up to the logit."""
+    from jaxcam.methods._fullgrad import full_gradient
+
+    probe = jaxcam.probe(functional, (jaxcam.INPUT, "stem"))
+    plain, rewritten = (
+        jax.jit(lambda probe: probe.look(images[0], jaxcam.difference(1, 0)))(each)
+        for each in (probe, jaxcam.guided(probe))
+    )
+    near(rewritten.output, plain.output)
+    for layer in probe.layers:
+        assert abs(plain.gradient[layer] - rewritten.gradient[layer]).max() > 1e-4
+    found, _ = full_gradient(probe[jaxcam.INPUT], images[0], 1)
+    biases = sum((each.value * each.gradient).sum() for each in found.biases)
+    assert len(found.biases) == 4
+    near((images[0] * found.gradient).sum() + biases, plain.output[1])
+
+
 def test_gradient_is_the_derivative(keras, functional, images, near):
     """Against a second Keras model that ends at the layer, and a change of the activation there."""
     look = jaxcam.probe(functional, "norm").look(images[0], 2)

@@ -12,7 +12,8 @@ import jaxcam
 from jaxcam.methods._fullgrad import full_gradient
 
 IMAGE = images(1)[0]
-SHAPES = [(1, 1, 1, 8), (1, 1, 1, 8), (1, 1, 1, 12), (1, 1, 1, 12), (1, 5)]  # of the biases of a `Small`
+full = jax.jit(full_gradient, static_argnums=2)
+fullgrad = jax.jit(jaxcam.fullgrad, static_argnames=("target", "scale"))
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_completeness_of_a_residual_network(x64, promotion):
     # four batch norms, two convolutions with a bias, one linear layer
     assert adds_up(probe[jaxcam.INPUT], image) == 7
     assert adds_up(probe["third"], image) == 2  # what the shortcut carries past the layer is one
-    biases, _ = full_gradient(probe["third"], image, 2)
+    biases, _ = full(probe["third"], image, 2)
     assert [each.passes for each in biases.biases] == [True, False]
     assert adds_up(probe["stem_norm"], image) == 6
 
@@ -96,11 +97,11 @@ def test_channels_first_and_numbers_in_the_model(x64):
     image = jnp.asarray(IMAGE, jnp.float64)
     probe = jaxcam.probe(Equinox(), jaxcam.INPUT)
     assert adds_up(probe, image) == 3
-    found, _ = full_gradient(probe, image, 2)
+    found, _ = full(probe, image, 2)
     assert found.channels_first
     evidence = jnp.moveaxis(found.biases[1].value * found.biases[1].gradient, 1, -1)[0]
     assert evidence.shape == (10, 12, 4)
-    found = jaxcam.fullgrad(probe, image, 2)
+    found = fullgrad(probe, image, 2)
     np.testing.assert_allclose(found, formula(probe, image, [evidence]), rtol=1e-6)
 
 
@@ -139,7 +140,7 @@ def formula(probe, image, biases, *, scale="channel"):
         low, high = size.min(axis=axes, keepdims=True), size.max(axis=axes, keepdims=True)
         return ((size - low) / (high - low + epsilon)).sum(axis=-1)
 
-    look = probe.look(image, 2)
+    look = jax.jit(lambda probe, image: probe.look(image, 2))(probe, image)
     total = scaled(np.asarray(look.activation * look.gradient))
     for each in biases:
         total = total + np.asarray(jaxcam.resize(jnp.asarray(scaled(np.asarray(each))), total.shape))
@@ -150,10 +151,10 @@ def formula(probe, image, biases, *, scale="channel"):
 def test_the_map_is_the_formula(layer, x64):
     probe = jaxcam.probe(Small(dtype=jnp.float64), layer)
     image = jnp.asarray(IMAGE, jnp.float64)
-    biases, _ = full_gradient(probe, image, 2)
+    biases, _ = full(probe, image, 2)
     placed = [(each.value * each.gradient)[0] for each in biases.biases if each.value.ndim == 4]
     assert len(placed) == (4 if layer == jaxcam.INPUT else 2)
-    found = jaxcam.fullgrad(probe, image, 2)
+    found = fullgrad(probe, image, 2)
     assert found.shape == IMAGE.shape[:2]
     np.testing.assert_allclose(found, formula(probe, image, placed), rtol=1e-6)
 
@@ -162,9 +163,9 @@ def test_a_tensor_scaled_together(x64):
     """As the authors' code: a layer's channels share their range, and corners lie on corners."""
     probe = jaxcam.probe(Small(dtype=jnp.float64), "blocks.0")
     image = jnp.asarray(IMAGE, jnp.float64)
-    found = jaxcam.fullgrad(probe, image, 2, scale="tensor")
+    found = fullgrad(probe, image, 2, scale="tensor")
     np.testing.assert_allclose(found, formula(probe, image, [], scale="tensor"), rtol=1e-6)
-    assert abs(found - jaxcam.fullgrad(probe, image, 2)).max() > 0.1
+    assert abs(found - fullgrad(probe, image, 2)).max() > 0.1
     with pytest.raises(ValueError, match="scale 'layer'"):
         jaxcam.fullgrad(probe, image, 2, scale="layer")
 
@@ -180,7 +181,7 @@ def test_heads_of_attention_have_no_place():
     weights = {"mix": draw(size=(3, 6)), "bias": draw(size=6), "heads": draw(size=(2, 3))}
     weights = jax.tree.map(lambda each: jnp.asarray(each, jnp.float32), weights)
     probe = jaxcam.probe(function, jaxcam.INPUT, variables=weights)
-    biases, _ = full_gradient(probe, IMAGE, 2)
+    biases, _ = full(probe, IMAGE, 2)
     assert [each.gradient.shape for each in biases.biases] == [(1, 168, 6), (1, 168, 2, 3)]
     tokens = np.asarray(biases.biases[0].value * biases.biases[0].gradient).reshape(12, 14, 6)
-    np.testing.assert_allclose(jaxcam.fullgrad(probe, IMAGE, 2), formula(probe, IMAGE, [tokens]), rtol=1e-3)
+    np.testing.assert_allclose(fullgrad(probe, IMAGE, 2), formula(probe, IMAGE, [tokens]), rtol=1e-3)

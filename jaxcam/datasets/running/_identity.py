@@ -16,7 +16,7 @@ from ..._version import __version__
 from ...files._labels import describe_targets
 from ...models._preprocess import Preprocess
 from ...probes._anatomy import Split
-from ...probes._guided import Guided
+from ...probes._guided import Guided, GuidedSplit
 from ...probes._probe import Probe
 from ..sources._record import Source
 from ..store._differences import flatten
@@ -113,14 +113,15 @@ _KINDS = {
     "Tapped": "function",
     "EquinoxFunction": "function",
     "Split": "split",
+    "GuidedSplit": "split",
 }
 
 
 def describe_probe(probe: Probe) -> dict[str, Any]:
     """Settings that distinguish two probes of the same parameters: library, layer, tokens, options of the call."""
     anatomy, changed = probe.anatomy, {}
-    if isinstance(anatomy, Guided):
-        anatomy, changed = anatomy.model, {"guided": True}
+    if isinstance(anatomy, Guided | GuidedSplit):
+        anatomy, changed = anatomy.model if isinstance(anatomy, Guided) else anatomy, {"guided": True}
     parts = (probe.parameters, probe.read)
     called = [each for each in jax.tree.leaves(parts, is_leaf=callable) if callable(each)]
     method = getattr(anatomy, "method", "__call__")
