@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._display import normalise
 from .._dtypes import ArrayLike
 from .._explain import explain
 from .._method import Method
 from ..probes._probe import Probe
+from ..targets._several import Targets
 from ._confidence import masked, measure
+from ._correlation import pearson
 from ._drop import drops
 from ._inputs import check, check_maps
 
@@ -35,7 +36,7 @@ def complexity(maps: ArrayLike, *, rank: int = 2) -> Float[Array, "B"]:
 def coherency(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     method: Method | str,
@@ -70,7 +71,7 @@ def coherency(
 def adcc(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     method: Method | str,
@@ -93,14 +94,16 @@ def adcc(
 
 
 def _run(probe, images, targets, maps, method, chunk, options):
-    images, targets, maps = check(probe, images, targets, maps)
+    images, _, maps = check(probe, images, targets, maps)
     results = measure(probe, images, targets, maps, (drops, ()), chunk=chunk)
-    return combine(probe, images, results["target"], maps, results["average_drop"], method, options)
+    return combine(probe, images, targets, maps, results, method, options)
 
 
-def combine(probe, images, targets, maps, drop, method, options) -> dict[str, Array]:
-    again = explain(probe, _masked(images, maps), targets, method=method, **options)
-    return _combine(maps, again, drop)
+def combine(probe, images, targets, maps, results, method, options) -> dict[str, Array]:
+    """Coherency and ADCC, from what `run` has found. The masked image's target is the whole image's."""
+    settled = results["target"] if targets is None else targets
+    again = explain(probe, _masked(images, maps), settled, method=method, **options)
+    return _combine(maps, again, results.get("average_drop", results["confidence"]))
 
 
 @jax.jit
@@ -111,21 +114,15 @@ def _masked(images, maps):
 @jax.jit
 def _combine(maps, again, drop):
     coherent = (jax.vmap(pearson)(maps.astype(again.dtype), again) + 1) / 2
-    parts = jnp.stack(
-        [coherent, 1 - _complexity(maps).astype(again.dtype), 1 - drop.astype(again.dtype) / 100]
-    )
-    some = jnp.all(parts > 0, axis=0)
-    mean = 3 / jnp.sum(1 / jnp.where(some[None], parts, 1), axis=0)
-    return {"coherency": coherent, "adcc": jnp.where(some, mean, 0)}
+    simple, kept = 1 - _complexity(maps).astype(again.dtype), 1 - drop.astype(again.dtype) / 100
+    return {"coherency": coherent, "adcc": harmonic(coherent, simple, kept)}
 
 
-def pearson(a: Float[Array, "*space"], b: Float[Array, "*space"]) -> Float[Array, ""]:
-    """Correlation of two maps; 0 where one of them is constant."""
-    # zeros of a constant, whatever its rounding
-    a, b = (normalise(each, rank=each.ndim) for each in (a, b))
-    a, b = a - jnp.mean(a), b - jnp.mean(b)
-    scale = jnp.sqrt(jnp.sum(a * a) * jnp.sum(b * b))
-    return jnp.where(scale > 0, jnp.clip(jnp.sum(a * b) / jnp.where(scale > 0, scale, 1), -1, 1), 0)
+def harmonic(*parts: Float[Array, "B"]) -> Float[Array, "B"]:
+    """The harmonic mean of parts in [0, 1]; 0 where one of them is 0."""
+    stacked = jnp.stack(parts)
+    some = jnp.all(stacked > 0, axis=0)
+    return jnp.where(some, len(parts) / jnp.sum(1 / jnp.where(some[None], stacked, 1), axis=0), 0)
 
 
 @jax.jit

@@ -1,4 +1,7 @@
-"""The probability of the target's class: what every perturbation metric reads, in chunks of forward passes."""
+"""The probability of the target's class, or a callable target's value, in chunks of forward passes.
+
+Every metric that perturbs the picture reads it.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,26 +10,26 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.tree_util import Partial
+from jaxtyping import Array, Float, PyTree
 
 from .._dtypes import widen
 from ..devices._chunks import default_chunk, forward_bytes
 from ..probes._probe import Image, Probe
 from ..targets import _score
-from ._inputs import check, check_count
+from ..targets._several import Targets
+from ._inputs import check, check_count, check_targets, of_image
 
 
-def measure(probe, images, targets, maps, *families, chunk, key=None) -> dict[str, Array]:
+def measure(probe, images, targets, maps, *families, chunk, key=None, unit=True) -> dict[str, PyTree]:
     """Checks what a metric is given, and runs the families."""
-    images, targets, maps = check(probe, images, targets, maps)
-    if chunk is None:
-        chunk = default_chunk(images.shape[1:], each=lambda: forward_bytes(probe, images))
-    check_count("chunk", chunk)
+    images, targets, maps = check(probe, images, targets, maps, unit=unit)
+    chunk = chunk_of(probe, images, chunk)
     return run(probe, images, targets, maps, key, families=families, chunk=chunk)
 
 
 @partial(jax.jit, static_argnames=("families", "chunk"))
-def run(probe, images, targets, maps, key=None, *, families, chunk) -> dict[str, Array]:
+def run(probe, images, targets, maps, key=None, *, families, chunk) -> dict[str, PyTree]:
     """One compiled program for several families of metrics over one batch, with one plain forward pass for all.
 
     A family is a pair: a function `(probe, images, targets, clean, maps, key, *, chunk, ...)` that returns
@@ -40,19 +43,46 @@ def run(probe, images, targets, maps, key=None, *, families, chunk) -> dict[str,
     return results
 
 
-def plain(probe: Probe, images: Array, targets: Array | None, *, chunk: int) -> tuple[Array, Array]:
-    """Each image's class, the most likely one where `targets` is None, and its probability Y."""
+def plain(
+    probe: Probe, images: Array, targets: Array | Partial | None, *, chunk: int
+) -> tuple[Array | Partial, Array]:
+    """Each image's target, the most likely class where `targets` is None, and its probability Y."""
 
     def one(job):
+        if targets is not None:
+            return confidence(probe, images[job], of_image(targets, job))
         probabilities = _softmax(probe, images[job])
-        target = jnp.argmax(probabilities).astype(jnp.int32) if targets is None else targets[job]
+        target = jnp.argmax(probabilities).astype(jnp.int32)
         return target, _score.score(probabilities, target)
 
-    return over(images.shape[0], chunk, one)
+    found = over(images.shape[0], chunk, one)
+    return found if targets is None else (targets, found)
 
 
-def confidence(probe: Probe, image: Image, target: Array) -> Float[Array, ""]:
-    """Softmax probability of class `target` for one image; NaN for a class that the model does not have."""
+def settled(probe: Probe, images: Array, targets: Targets, *, chunk: int | None) -> Targets:
+    """The targets, checked, with None made each image's most likely class."""
+    if check_targets(probe, images, targets) is not None:
+        return targets
+    return _settled(probe, images, chunk=chunk_of(probe, images, chunk))
+
+
+@partial(jax.jit, static_argnames="chunk")
+def _settled(probe, images, *, chunk):
+    return plain(probe, images, None, chunk=chunk)[0]
+
+
+def chunk_of(probe: Probe, images: Array, chunk: int | None) -> int:
+    """Forward passes at once, checked; by default what suits the device."""
+    if chunk is None:
+        return default_chunk(images.shape[1:], each=lambda: forward_bytes(probe, images))
+    return check_count("chunk", chunk)
+
+
+def confidence(probe: Probe, image: Image, target: Array | Partial) -> Float[Array, ""]:
+    """Softmax probability of class `target` for one image, NaN for a class that the model does not have; or the value
+    of a callable target."""
+    if callable(target):
+        return widen(_score.score(probe(image)[0], target))
     return _score.score(_softmax(probe, image), target)
 
 

@@ -5,11 +5,13 @@ from jaxtyping import Array, Float
 
 from .._dtypes import ArrayLike
 from ..probes._probe import Probe
+from ..targets._several import Targets
 from ._confidence import confidence, masked, measure, over
+from ._inputs import of_image
 
 
 def average_drop(
-    probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike, *, chunk: int | None = None
+    probe: Probe, images: ArrayLike, targets: Targets, maps: ArrayLike, *, chunk: int | None = None
 ) -> Float[Array, "B"]:
     """Average Drop of each image: `100 max(0, Y - O) / Y`, with `Y = p_c(x)` and `O = p_c(x ⊙ L)`.
 
@@ -35,7 +37,7 @@ def average_drop(
 
 
 def average_increase(
-    probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike, *, chunk: int | None = None
+    probe: Probe, images: ArrayLike, targets: Targets, maps: ArrayLike, *, chunk: int | None = None
 ) -> Float[Array, "B"]:
     """Average Increase (increase in confidence) of each image: `100 [O > Y]`. Higher is better.
 
@@ -52,7 +54,7 @@ def average_increase(
 
 
 def average_gain(
-    probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike, *, chunk: int | None = None
+    probe: Probe, images: ArrayLike, targets: Targets, maps: ArrayLike, *, chunk: int | None = None
 ) -> Float[Array, "B"]:
     """Average Gain of each image: `100 max(0, O - Y) / (1 - Y)`. Higher is better.
 
@@ -78,7 +80,7 @@ def drops(probe, images, targets, clean, maps, key, *, chunk) -> dict[str, Array
         image = images[job]
         seen = masked(image, maps[job])
         # The same picture has the same probability, whatever rounding another batch brings: no increase by noise.
-        return jnp.where(jnp.all(seen == image), clean[job], confidence(probe, seen, targets[job]))
+        return jnp.where(jnp.all(seen == image), clean[job], confidence(probe, seen, of_image(targets, job)))
 
     kept = over(images.shape[0], chunk, one)
     lost, won = jnp.maximum(clean - kept, 0), jnp.maximum(kept - clean, 0)

@@ -9,8 +9,11 @@ from .._dtypes import ArrayLike
 from .._errors import unknown
 from .._method import Method
 from ..probes._probe import Probe
+from ..targets._several import Targets
 from ._adcc import combine, complexity
 from ._boxes import Boxes
+from ._brightness import even_drops
+from ._concentration import entropy, sparseness
 from ._confidence import measure
 from ._drop import drops
 from ._imputation import ITERATIONS
@@ -24,7 +27,7 @@ from ._road import NOISE, PERCENTILES, road_options, roads
 def evaluate(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     metrics: Collection[str] = NEED_NOTHING,
@@ -61,12 +64,14 @@ def evaluate(
         TypeError: as the metrics' functions.
     """
     _check_names(metrics, key=key, boxes=boxes, method=method)
-    images, targets, maps = check(probe, images, targets, maps)
+    images, _, maps = check(probe, images, targets, maps)
     # Run what needs forward passes in one compiled program.
     work = {each for name in metrics for each in TABLE[name].work}
     families = []
     if "drop" in work:
         families.append((drops, ()))
+    if "even" in work:
+        families.append((even_drops, ()))
     for name, family in (("insertion", insertions), ("deletion", deletions)):
         if name in work:
             families.append((family, (("steps", check_count("steps", steps)),)))
@@ -77,11 +82,11 @@ def evaluate(
         results = measure(probe, images, targets, maps, *families, key=key, chunk=chunk)
     # Explain the masked images again.
     if "again" in work:
-        drop = results.get("average_drop", results["confidence"])
-        results |= combine(probe, images, results["target"], maps, drop, method, options or {})
+        results |= combine(probe, images, targets, maps, results, method, options or {})
     # Compute the rest from the maps alone.
-    if "complexity" in metrics:
-        results["complexity"] = complexity(maps, rank=images.ndim - 2)
+    for name, of_maps in (("complexity", complexity), ("sparseness", sparseness), ("entropy", entropy)):
+        if name in metrics:
+            results[name] = of_maps(maps, rank=images.ndim - 2)
     if "pointing_game" in metrics:  # then there are boxes: _check_names has asked for them
         results["pointing_game"] = pointing_game(maps, cast(Boxes, boxes), tolerance=tolerance)
     if "energy_pointing_game" in metrics:

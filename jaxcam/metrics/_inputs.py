@@ -1,30 +1,38 @@
 """What every metric is given, checked before anything is compiled."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jax.tree_util import Partial
+from jaxtyping import Array, Float, PyTree
 
 from .._checks import check_images, shape_of_output, whole_numbers
 from .._dtypes import ArrayLike
+from .._request import targets_of
 from ..probes._probe import Probe
 from ..targets import _score
-from ..targets._several import Ranked
+from ..targets._several import Ranked, Targets
 
 
 def check(
-    probe: Probe, images: ArrayLike, targets: ArrayLike | None, maps: ArrayLike
-) -> tuple[Array, Array | None, Array]:
-    """Images `(B, *space, C)`, targets int32 `(B,)` or None, and maps `(B, *space)`, as arrays of the device.
+    probe: Probe, images: ArrayLike, targets: Targets, maps: ArrayLike, *, unit: bool = True
+) -> tuple[Array, Array | Partial | None, Array]:
+    """Images `(B, *space, C)`, targets of each image or None, and maps `(B, *space)`, as arrays of the device.
+
+    Targets are int32 `(B,)`, or a callable whose arrays have a leading axis B.
 
     Raises:
-        ValueError: shapes or counts that disagree, a class out of range, maps that are not finite or leave [0, 1].
-        TypeError: images or maps that are not of floating point, targets that are not class indices.
+        ValueError: shapes or counts that disagree, a class out of range, maps that are not finite or (with `unit`)
+            leave [0, 1].
+        TypeError: images or maps that are not of floating point, targets that are neither class indices nor callables.
     """
     images = check_images(images)
-    targets = _check_targets(probe, images, targets)
-    maps = check_maps(maps, unit=True, rank=images.ndim - 2)
+    targets = check_targets(probe, images, targets)
+    maps = check_maps(maps, unit=unit, rank=images.ndim - 2)
     if maps.shape[0] != images.shape[0]:
         raise ValueError(f"each image needs its map: got {images.shape[0]} images and {maps.shape[0]} maps")
     if maps.shape[1:] != images.shape[1:-1]:
@@ -75,18 +83,22 @@ def check_count(name: str, value: object, *, least: int = 1) -> int:
     return value
 
 
-def _check_targets(probe: Probe, images: Array, targets: ArrayLike | None) -> Array | None:
+def check_targets(probe: Probe, images: Array, targets: Targets) -> Array | Partial | None:
     output = shape_of_output(probe, images)
+    if callable(targets) or (isinstance(targets, Sequence) and any(map(callable, targets))):
+        return _of_each(targets, images.shape[0], output)
     if getattr(output, "ndim", 0) != 1:
         kind = f"shape {output.shape}" if hasattr(output, "shape") else type(output).__name__
         raise ValueError(
             f"the metrics judge classifiers by the probability of a class; the model's output for one image is {kind}, "
-            "not a vector of logits"
+            "not a vector of logits: pass a callable target that reads a scalar from it"
         )
     if targets is None:
         return None
-    if callable(targets) or isinstance(targets, bool | str | float | Ranked):
-        raise TypeError(f"targets must be class indices, one or one per image, or None; got {targets!r}")
+    if isinstance(targets, bool | str | float | Ranked):
+        raise TypeError(
+            f"targets must be class indices or callables, one or one per image, or None; got {targets!r}"
+        )
     indices = whole_numbers(targets)
     if indices.shape not in ((), images.shape[:1]):
         raise ValueError(
@@ -95,3 +107,16 @@ def _check_targets(probe: Probe, images: Array, targets: ArrayLike | None) -> Ar
     if not isinstance(indices, Tracer):
         _score.check_classes(indices, output.shape[0])
     return jnp.broadcast_to(jnp.asarray(indices, dtype=jnp.int32), images.shape[:1])
+
+
+def _of_each(targets: PyTree, count: int, output: PyTree) -> Partial:
+    """A callable, or one for each image, as one whose arrays have a leading axis B."""
+    bound, axis = targets_of(targets, count, output, [])
+    if axis is None:
+        bound = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *jnp.shape(leaf))), bound)
+    return cast(Partial, bound)
+
+
+def of_image(targets: PyTree, index: Array) -> PyTree:
+    """The target of one image."""
+    return jax.tree.map(lambda leaf: leaf[index], targets)

@@ -9,15 +9,16 @@ from jaxtyping import Array, Float
 from .._dtypes import ArrayLike
 from .._masks import blur
 from ..probes._probe import Probe
+from ..targets._several import Targets
 from ._confidence import confidence, measure, over
-from ._inputs import check_count
+from ._inputs import check_count, of_image
 from ._registry import STEPS
 
 
 def insertion(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     steps: int = STEPS,
@@ -56,7 +57,7 @@ def insertion(
 def deletion(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     steps: int = STEPS,
@@ -81,7 +82,7 @@ def deletion(
 def insertion_curve(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     steps: int = STEPS,
@@ -98,7 +99,7 @@ def insertion_curve(
 def deletion_curve(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     steps: int = STEPS,
@@ -119,31 +120,35 @@ def _run(family, probe, images, targets, maps, steps, chunk):
 
 def insertions(probe, images, targets, clean, maps, key, *, steps, chunk) -> dict[str, Array]:
     """The family, for `run`. The curve's last point is the plain forward pass."""
-    points = _points(probe, images, targets, maps, jax.vmap(blur)(images), images, range(steps), steps, chunk)
+    turned = _turned(range(steps), steps, images)
+    points = turning(probe, targets, jax.vmap(rank)(maps), jax.vmap(blur)(images), images, turned, chunk)
     curve = jnp.concatenate([points, clean[:, None]], axis=1)
     return {"insertion": _area(curve), "insertion_curve": curve}
 
 
 def deletions(probe, images, targets, clean, maps, key, *, steps, chunk) -> dict[str, Array]:
     """The family, for `run`. The curve's first point is the plain forward pass."""
-    gone = jnp.zeros_like(images)
-    points = _points(probe, images, targets, maps, images, gone, range(1, steps + 1), steps, chunk)
+    turned = _turned(range(1, steps + 1), steps, images)
+    points = turning(probe, targets, jax.vmap(rank)(maps), images, jnp.zeros_like(images), turned, chunk)
     curve = jnp.concatenate([clean[:, None], points], axis=1)
     return {"deletion": _area(curve), "deletion_curve": curve}
 
 
-def _points(probe, images, targets, maps, before, after, which, steps, chunk) -> Float[Array, "B points"]:
-    """The probability after each of the steps in `which`; pixels turn from `before` to `after`."""
-    batch, count = images.shape[0], math.prod(images.shape[1:-1])
-    turned = jnp.asarray([k * count // steps for k in which], dtype=jnp.int32)
-    ranks = jax.vmap(rank)(maps)
+def _turned(which: range, steps: int, images: Array) -> list[int]:
+    """How many pixels have turned after each of the steps in `which`."""
+    return [k * math.prod(images.shape[1:-1]) // steps for k in which]
+
+
+def turning(probe, targets, ranks, before, after, turned, chunk) -> Float[Array, "B points"]:
+    """The score once the pixels whose rank is below each number in `turned` are those of `after`, not of `before`."""
+    counts = jnp.asarray(turned, dtype=jnp.int32)
 
     def one(job):
-        image, step = job // len(which), job % len(which)
-        now = (ranks[image] < turned[step])[..., None]
-        return confidence(probe, jnp.where(now, after[image], before[image]), targets[image])
+        image, step = job // len(turned), job % len(turned)
+        now = (ranks[image] < counts[step])[..., None]
+        return confidence(probe, jnp.where(now, after[image], before[image]), of_image(targets, image))
 
-    return over(batch * len(which), chunk, one).reshape(batch, len(which))
+    return over(len(ranks) * len(turned), chunk, one).reshape(len(ranks), len(turned))
 
 
 def rank(shown: Float[Array, "*space"]) -> Array:

@@ -9,7 +9,7 @@ STEPS = 224  # of insertion and deletion, by default
 TOLERANCE = 15  # of the pointing game, by default: the published pixels, for pictures of 224
 
 Need = Literal["key", "boxes", "method"]
-Work = Literal["drop", "insertion", "deletion", "road", "again"]
+Work = Literal["drop", "even", "insertion", "deletion", "road", "again"]
 
 
 class Metric(NamedTuple):
@@ -21,6 +21,7 @@ class Metric(NamedTuple):
         percent: whether its values are percentages; others are shares of 1, which tables show as percentages.
         needs: the argument of `evaluate` without which it cannot be computed.
         work: the perturbations of the picture whose results it takes; "again" for another map of a masked picture.
+        asked: whether it is measured only where it is named: not by default, and not by a data set's run.
         basic: whether `jaxcam evaluate` measures it where no metric is named.
         difference: the two metrics of which it is the first minus the second; tables show it beside them.
     """
@@ -30,6 +31,7 @@ class Metric(NamedTuple):
     percent: bool = False
     needs: Need | None = None
     work: tuple[Work, ...] = ()
+    asked: bool = False
     basic: bool = False
     difference: tuple[str, str] | None = None
 
@@ -46,6 +48,9 @@ class Metric(NamedTuple):
 
 TABLE: dict[str, Metric] = {
     "average_drop": Metric("average drop", "lower", percent=True, work=("drop",), basic=True),
+    "drop_at_equal_brightness": Metric(
+        "drop at equal brightness", "lower", percent=True, work=("even",), asked=True
+    ),
     "average_increase": Metric("average increase", "higher", percent=True, work=("drop",), basic=True),
     "average_gain": Metric("average gain", "higher", percent=True, work=("drop",)),
     "insertion": Metric("insertion", "higher", work=("insertion",), basic=True),
@@ -57,6 +62,8 @@ TABLE: dict[str, Metric] = {
     "road_morf": Metric("ROAD MoRF", "lower", needs="key", work=("road",)),
     "road_lerf": Metric("ROAD LeRF", "higher", needs="key", work=("road",)),
     "complexity": Metric("complexity", "lower", basic=True),
+    "sparseness": Metric("sparseness", "higher", asked=True),
+    "entropy": Metric("entropy", "lower", asked=True),
     "coherency": Metric("coherency", "higher", needs="method", work=("again",)),
     "adcc": Metric("ADCC", "higher", needs="method", work=("drop", "again")),
     "pointing_game": Metric("pointing game", "higher", needs="boxes", basic=True),
@@ -66,5 +73,5 @@ TABLE: dict[str, Metric] = {
 METRICS: dict[str, str] = {name: each.better for name, each in TABLE.items() if each.difference is None}
 """What `evaluate` can measure, and which way is better."""
 
-NEED_NOTHING = tuple(name for name in METRICS if TABLE[name].needs is None)
+NEED_NOTHING = tuple(name for name in METRICS if TABLE[name].needs is None and not TABLE[name].asked)
 """The metrics of maps and pictures alone: what `evaluate` measures by default, and what a data set's run can keep."""

@@ -9,9 +9,11 @@ from jaxtyping import Array, Float
 
 from .._dtypes import ArrayLike
 from ..probes._probe import Probe
+from ..targets._several import Targets
 from ._confidence import confidence, measure, over
 from ._imputation import ITERATIONS, impute
-from ._inputs import check_count
+from ._inputs import check_count, of_image
+from ._keys import owned
 
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 NOISE = 0.01
@@ -20,7 +22,7 @@ NOISE = 0.01
 def road(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     key: Array,
@@ -64,7 +66,7 @@ def road(
 def road_curves(
     probe: Probe,
     images: ArrayLike,
-    targets: ArrayLike | None,
+    targets: Targets,
     maps: ArrayLike,
     *,
     key: Array,
@@ -117,7 +119,7 @@ def roads(
     thresholds = jax.vmap(lambda shown: quantiles(shown, percentiles))(maps)
     opposite = jax.vmap(lambda shown: quantiles(1 - shown, percentiles))(maps)
 
-    own = jnp.ndim(key) > (0 if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else 1)  # a key for each image
+    own = owned(key)
 
     def one(job):
         index, q = job // count, job % count
@@ -127,7 +129,7 @@ def roads(
         filled = jax.vmap(lambda each: impute(image, each, iterations=iterations))(known)
         added = noise * jax.random.normal(noisy, image.shape, image.dtype)
         seen = jnp.where(known[..., None], filled, filled + added[None])
-        return jax.vmap(lambda each: confidence(probe, each, targets[index]))(seen)
+        return jax.vmap(lambda each: confidence(probe, each, of_image(targets, index)))(seen)
 
     pairs = over(images.shape[0] * count, max(1, chunk // 2), one).reshape(images.shape[0], count, 2)
     morf, lerf = pairs[..., 0], pairs[..., 1]

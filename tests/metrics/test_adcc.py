@@ -7,7 +7,7 @@ from metric_cases import case
 
 import jaxcam
 from jaxcam import metrics
-from jaxcam.metrics._adcc import pearson
+from jaxcam.metrics._correlation import pearson
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,15 @@ def test_the_masked_image_keeps_the_class_of_the_whole_one():
     np.testing.assert_array_equal(
         metrics.coherency(probe, images, None, maps, method="gradcam"),
         metrics.coherency(probe, images, best, maps, method="gradcam"),
+    )
+
+
+def test_a_callable_is_the_target_of_both_images():
+    probe, images, _, maps = case()
+    np.testing.assert_allclose(
+        metrics.adcc(probe, images, jaxcam.probability(3), maps, method="layercam"),
+        metrics.adcc(probe, images, [jaxcam.probability(3)] * 3, maps, method="layercam"),
+        atol=1e-6,
     )
 
 

@@ -19,6 +19,7 @@ KEY = jax.random.key(0)
 BOXES = [[[1, 2, 9, 8]], [[0, 0, 14, 12]], [[3, 3, 6, 5], [10, 1, 12, 4]]]
 PROBED = {
     "average_drop": {},
+    "drop_at_equal_brightness": {},
     "average_increase": {},
     "average_gain": {},
     "insertion": {"steps": 5},
@@ -49,7 +50,8 @@ def test_equals_the_functions():
     for name in ("coherency", "adcc"):
         alone = getattr(metrics, name)(probe, images, targets, maps, method="gradcam")
         np.testing.assert_allclose(results[name], alone, atol=1e-5)
-    np.testing.assert_array_equal(results["complexity"], metrics.complexity(maps))
+    for name in ("complexity", "sparseness", "entropy"):
+        np.testing.assert_array_equal(results[name], getattr(metrics, name)(maps))
     np.testing.assert_array_equal(results["pointing_game"], metrics.pointing_game(maps, BOXES, tolerance=2))
     np.testing.assert_array_equal(results["energy_pointing_game"], metrics.energy_pointing_game(maps, BOXES))
     morf, lerf = metrics.road_curves(probe, images, targets, maps, **PROBED["road"])
@@ -159,6 +161,33 @@ def test_lowers_for(platform):
     assert {each.shape for each in exported.out_avals} == {(3,)}
 
 
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_what_judges_a_method_or_needs_a_key_lowers_for(platform):
+    probe, images, targets, maps = case()
+    leaves, structure = jax.tree.flatten(probe)
+
+    def program(leaves, key, images, targets, maps):
+        probe = jax.tree.unflatten(structure, leaves)
+        given, of_method = (probe, images, targets, maps), {"method": "gradcam", "key": key}
+        return (
+            metrics.pixel_flipping(*given),
+            metrics.infidelity(*given),
+            metrics.faithfulness_correlation(*given, key=key, pixels=20),
+            metrics.mu_fidelity(*given, key=key),
+            metrics.completeness(*given),
+            metrics.arcc(*given, **of_method),
+            metrics.random_logit(*given[:3], **of_method),
+            metrics.max_sensitivity(*given[:3], **of_method),
+            metrics.efficient_parameter_randomisation(*given[:3], **of_method),
+            *metrics.parameter_randomisation(*given[:3], **of_method)[0],
+        )
+
+    exported = jax.export.export(jax.jit(program), platforms=[platform])(
+        leaves, KEY, images, jnp.asarray(targets, jnp.int32), maps
+    )
+    assert {each.shape for each in exported.out_avals} == {(3,)}
+
+
 def bad(**changes):
     probe, images, targets, maps = case()
     given = {"probe": probe, "images": images, "targets": targets, "maps": maps}
@@ -196,7 +225,8 @@ ONE = np.ones((3, 12, 14), np.float32)
         ({"targets": [0, 1]}, ValueError, r"3 images need one target or one each; got shape \(2,\)"),
         ({"targets": [0.5, 1, 2]}, TypeError, "float64"),
         ({"targets": jaxcam.top(2)}, TypeError, "class indices"),
-        ({"targets": lambda output: output[0]}, TypeError, "class indices"),
+        ({"targets": [lambda output: output[0]] * 3}, TypeError, "from one maker"),
+        ({"targets": lambda output: output}, ValueError, r"a scalar; .* returned shape \(5,\)"),
         ({"targets": "cat"}, TypeError, "'cat'"),
     ],
     ids=lambda value: None if isinstance(value, type | str) else next(iter(value)),
@@ -237,8 +267,10 @@ def test_conventions(name):
     assert "Args:" in text
     parameters = list(inspect.signature(function).parameters.values())
     if parameters[0].name == "probe":
-        assert [each.name for each in parameters[:4]] == ["probe", "images", "targets", "maps"]
-        assert all(each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in parameters[4:])
+        given = [each.name for each in parameters if each.kind not in (each.KEYWORD_ONLY, each.VAR_KEYWORD)]
+        # What judges a method rather than its maps makes the maps itself.
+        count = 4 if "maps" in given else 3 if "method" in [each.name for each in parameters] else 2
+        assert given == ["probe", "images", "targets", "maps"][:count]
         assert "(B, H, W, C)" in text or "(B, *space, C)" in text
     for each in parameters:
         assert re.search(rf"\b{each.name}\b", text.split("Args:")[1]), each.name
