@@ -8,7 +8,6 @@ every picture and take minutes; the tests in tests/parity do with less.
 
 import argparse
 import contextlib
-import copy
 import functools
 import io
 import sys
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import json_rows
 import numpy as np
 from PIL import Image
@@ -171,7 +169,7 @@ def pgc(method: str, *, several: bool = False, target: str = "ClassifierOutputTa
 
     def maps(sides: Sides) -> np.ndarray:
         import pytorch_grad_cam
-        from pytorch_grad_cam import kpca_cam, refine_cam, seg_eigen_cam  # noqa: F401  (not all in its __init__)
+        from pytorch_grad_cam import kpca_cam, refine_cam, seg_eigen_cam
         from pytorch_grad_cam.utils import model_targets
 
         found = getattr(pytorch_grad_cam, method, None)
@@ -184,7 +182,8 @@ def pgc(method: str, *, several: bool = False, target: str = "ClassifierOutputTa
         layers = sides.peers_layers if several else [sides.peer.features]
         targets = [getattr(model_targets, target)(int(each)) for each in sides.classes]
         cam = found(sides.peer, layers)
-        return np.asarray(cam(sides.tensor, targets, **call))
+        pairs = zip(sides.tensor, targets, strict=True)  # all at once, ScoreCAM takes gigabytes
+        return np.concatenate([cam(image[None], [score], **call) for image, score in pairs])
 
     return maps
 
@@ -307,9 +306,10 @@ def measured(entry: Entry, sides: Sides) -> dict[str, Any]:
 
 
 def table(rows: list[dict]):
+    from importlib.metadata import version
+
     import captum
     import pytorch_grad_cam  # noqa: F401
-    from importlib.metadata import version
 
     yield "# The same maps as other libraries"
     yield ""

@@ -76,11 +76,12 @@ def test_augmented_is_a_loop(probe):
 
 @pytest.mark.parametrize(("combine", "by"), [("mean", np.mean), ("max", np.max), ("product", np.prod)])
 def test_over_layers_is_a_loop(several, combine, by):
-    size, maps = IMAGE.shape[:2], []
-    for layer in LAYERS:
-        raw = jaxcam.layercam(several[layer], IMAGE, 2)
-        small = jaxcam.resize(jaxcam.normalise(jax.nn.relu(raw)), size)
-        maps.append(np.asarray(jaxcam.display(raw, size=size) if combine == "product" else small))
+    raw = [jaxcam.layercam(several[layer], IMAGE, 2) for layer in LAYERS]
+    size = IMAGE.shape[:2]
+    if combine == "product":
+        maps = [np.asarray(jaxcam.display(each, size=size)) for each in raw]
+    else:  # scaled to [0, 1] before they are enlarged
+        maps = [np.asarray(jaxcam.resize(jaxcam.display(each), size)) for each in raw]
     method = jaxcam.over_layers(jaxcam.layercam, combine)
     np.testing.assert_allclose(method(several, IMAGE, 2), by(maps, axis=0), rtol=1e-4, atol=1e-6)
     alone = method(several["stem"], IMAGE, 2)

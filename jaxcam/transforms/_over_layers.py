@@ -11,12 +11,25 @@ from ..probes._probe import Image, Probe
 from ..targets._score import Target
 from ._transformed import Transformed, check_method
 
-COMBINE = {"mean": jnp.mean, "max": jnp.max, "product": jnp.prod}
+
+def _scaled_first(raw: Array, size: tuple[int, ...]) -> Array:
+    return resize(display(raw, rank=len(size)), size)
+
+
+def _scaled_last(raw: Array, size: tuple[int, ...]) -> Array:
+    return display(raw, size=size)
+
+
+# Each with what stands for N and up: as those from whom they are do it.
+COMBINE = {
+    "mean": (jnp.mean, _scaled_first),
+    "max": (jnp.max, _scaled_first),
+    "product": (jnp.prod, _scaled_last),
+}
 
 
 def over_layers(method: Method, combine: str = "mean") -> Transformed:
-    """A method of a probe of several layers: `M = combine_l up(N(relu(M_l)))`; with "product",
-    `M = Π_l N(up(relu(M_l)))`.
+    """A method of a probe of several layers: `M = combine_l up(N(relu(M_l)))`; for the product, `N(up(relu(M_l)))`.
 
     The activations and gradients of all layers come from one forward and one backward pass, which costs as much as
     that of the first layer. Layer-CAM and Grad-CAM++ are the methods that are sharp at early layers.
@@ -32,8 +45,8 @@ def over_layers(method: Method, combine: str = "mean") -> Transformed:
         TypeError: a method that is not a function.
 
     Source: "mean": pytorch-grad-cam with several target layers [third party]; "max": Shi et al. 2020, "Zoom-CAM", arXiv
-    2010.08644 [paper]; "product": pytorch-grad-cam's RefineCAM [third party]. They scale maps at the layer's size, the
-    product's at the input's.
+    2010.08644 [paper], and TorchCAM's `fuse_cams` but for Layer-CAM [third party]; "product": pytorch-grad-cam's
+    RefineCAM [third party].
 
     Example:
         >>> import jax, jaxcam
@@ -58,9 +71,5 @@ def _over_layers(
     raw = [
         method(Looked(probe[layer], picture, target, each), picture, target) for layer, each in looks.items()
     ]
-    size = picture.shape[:-1]
-    if combine == "product":
-        shown = [display(each, size=size) for each in raw]
-    else:
-        shown = [resize(display(each, rank=len(size)), size) for each in raw]
-    return COMBINE[combine](jnp.stack(shown), axis=0)
+    fused, shown = COMBINE[combine]
+    return fused(jnp.stack([shown(each, picture.shape[:-1]) for each in raw]), axis=0)
