@@ -181,7 +181,7 @@ def draw(path: Path, picture: np.ndarray, digit: int, box: np.ndarray, shown: li
     _outline(axes, x, y, box * side / picture.shape[0], width=2.2)
     _write(axes, x, y - 15, f"What speaks for the {digit}?", 21, TEXT, weight="bold")
     _write(axes, x, y + side + 27, "One scene, two small networks,", 17, QUIET)
-    _write(axes, x, y + side + 49, "and every method of jaxcam.", 17, QUIET)
+    _write(axes, x, y + side + 49, "and a map by each method.", 17, QUIET)
 
     # Draw the maps.
     small = enlarged(calm(picture), PANEL)
@@ -197,7 +197,7 @@ def draw(path: Path, picture: np.ndarray, digit: int, box: np.ndarray, shown: li
                 axes.plot([x, end], [y - 7, y - 7], color=colour, linewidth=2.2, solid_capstyle="butt")
             if number == 0:
                 # a long title over the last column ends with it
-                left = column < COLUMNS - 1
+                left = column < COLUMNS - 1 or LETTER * len(group) <= PANEL
                 place, side_of = (x, "left") if left else (x + PANEL, "right")
                 _write(axes, place, y - 15, group, 19, colour, weight="bold", align=side_of)
             for place, line in enumerate(in_lines(each.name)):
