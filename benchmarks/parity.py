@@ -182,7 +182,8 @@ def pgc(method: str, *, several: bool = False, target: str = "ClassifierOutputTa
         layers = sides.peers_layers if several else [sides.peer.features]
         targets = [getattr(model_targets, target)(int(each)) for each in sides.classes]
         cam = found(sides.peer, layers)
-        return np.asarray(cam(sides.tensor, targets, **call))
+        pairs = zip(sides.tensor, targets, strict=True)  # all at once, ScoreCAM takes gigabytes
+        return np.concatenate([cam(image[None], [score], **call) for image, score in pairs])
 
     return maps
 

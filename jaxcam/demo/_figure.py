@@ -46,7 +46,7 @@ def draw(
         axes.text(column, HEAD - 16, captions.get(name, "the digit in the box"), color=QUIET, size=10)
     for row, (s, d) in zip(y, np.ndindex(scenes, digits), strict=True):
         picture = _enlarge(images[s] / np.float32(255))
-        panels = [picture, *(_glow(picture, _enlarge(each[s, d])) for each in maps.values())]
+        panels = [picture, *(glow(picture, _enlarge(each[s, d])) for each in maps.values())]
         for column, panel in zip(x, panels, strict=True):
             canvas[row : row + PANEL, column : column + PANEL] = STEP * np.round(panel * 255 / STEP)
             _outline(axes, column, row, boxes[s, d] * PANEL / images.shape[1], first=column == x[0])
@@ -58,7 +58,7 @@ def draw(
     figure.savefig(path, dpi=DPI, facecolor=PAPER)
 
 
-def _glow(picture, shown):
+def glow(picture, shown):
     """The picture, dim and nearly grey, lit by the map."""
     from matplotlib import colormaps
 
