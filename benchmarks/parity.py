@@ -281,8 +281,8 @@ ENTRIES = [
     Entry("gradcam, target=finer(c)", f"{PGC} GradCAM", at_target("gradcam", jaxcam.finer), pgc_finer, note="TorchCAM's target"),
     Entry("gradcam, fuse=principal_component", f"{PGC} GradCAM, eigen_smooth", shown("gradcam", fuse=jaxcam.principal_component), pgc("GradCAM", eigen_smooth=True), turned(functools.partial(METHODS["gradcam"], fuse=jaxcam.principal_component)), note=SIGN),
     Entry("augmented(gradcam)", f"{PGC} GradCAM, aug_smooth", shown(jaxcam.augmented(jaxcam.gradcam)), lambda sides: np.asarray(jaxcam.normalise(pgc("GradCAM", aug_smooth=True)(sides))), note="the peer's mean scaled to [0, 1]"),
-    Entry("over_layers(gradcam)", f"{PGC} GradCAM", shown(jaxcam.over_layers(jaxcam.gradcam), several=True), pgc("GradCAM", several=True), note="three layers"),
-    Entry("over_layers(gradcam, max)", f"{TORCHCAM} GradCAM, fuse_cams", shown(jaxcam.over_layers(jaxcam.gradcam, "max"), several=True), lambda sides: np.asarray(jaxcam.normalise(torchcam_max("GradCAM")(sides))), note="three layers"),
+    Entry("over_layers(gradcam)", f"{PGC} GradCAM", shown(jaxcam.over_layers(jaxcam.gradcam), several=True), pgc("GradCAM", several=True), wide=True, note="three layers"),
+    Entry("over_layers(gradcam, max)", f"{TORCHCAM} GradCAM, fuse_cams", shown(jaxcam.over_layers(jaxcam.gradcam, "max"), several=True), lambda sides: np.asarray(jaxcam.normalise(torchcam_max("GradCAM")(sides))), wide=True, note="three layers"),
 ]  # fmt: skip
 
 
