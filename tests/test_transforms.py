@@ -119,7 +119,7 @@ def test_augmented_is_a_loop(probe):
     for flip in (False, True):
         for scale in (0.9, 1.0, 1.1):
             view = scale * (IMAGE[:, ::-1] if flip else IMAGE)
-            shown = np.asarray(jaxcam.display(jaxcam.gradcam(probe, view, 2)))
+            shown = np.asarray(jaxcam.display(jaxcam.gradcam(probe, view, 2), size=IMAGE.shape[:2]))
             maps.append(shown[:, ::-1] if flip else shown)
     for chunk in (1, 4):
         found = jaxcam.augmented(jaxcam.gradcam, chunk=chunk)(probe, IMAGE, 2)

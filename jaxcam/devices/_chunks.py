@@ -48,17 +48,19 @@ def over_chunks(function: Callable, inputs: PyTree, chunk: int | None, image: tu
 
 
 def sum_over_chunks(
-    function: Callable, inputs: PyTree, chunk: int | None, image: tuple[int, ...], start: Array
-) -> Array:
+    function: Callable, inputs: PyTree, chunk: int | None, image: tuple[int, ...], start: PyTree
+) -> PyTree:
     """`start` and the sum of `function` over the inputs, `chunk` at a time: one sum is kept, and no chunk's results.
 
     Args:
-        start: of the result's shape and dtype, and inside `jax.shard_map` different on the devices on which it is.
+        start: of the result's shapes and dtypes, and inside `jax.shard_map` different on the devices on which it is.
     """
     count, chunk = _rounds(function, inputs, chunk, image)
 
-    def add(total: Array, group: PyTree) -> tuple[Array, None]:
-        return total + jnp.sum(jax.vmap(function)(group), axis=0), None
+    def add(total: PyTree, group: PyTree) -> tuple[PyTree, None]:
+        return jax.tree.map(
+            lambda sum, each: sum + jnp.sum(each, axis=0), total, jax.vmap(function)(group)
+        ), None
 
     whole = count - count % chunk
     groups = jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, chunk, *leaf.shape[1:]), inputs)

@@ -82,16 +82,18 @@ def polycam(
         lost = whole - read(probe(behind(1 - mask))[0]) if "-" in sign else jnp.zeros_like(whole)
         return kept if sign == "+" else jax.nn.relu(kept + lost)
 
-    found = None
-    for A in sorted(layers.values(), key=lambda A: math.prod(A.shape[:-1])):
+    def of_layer(A: Array) -> Array:
         weights = over_chunks(weight, jnp.moveaxis(A, -1, 0), chunk, image.shape)
-        shown = jax.nn.relu(fuse(weigh(weights, A)))
-        if found is not None:
-            if local:
-                coarse = resize(resize(shown, found.shape), shown.shape)
-                shown = shown / jnp.maximum(coarse, SMALL)
-            shown = shown * resize(found, shown.shape)
-        found = shown
+        return jax.nn.relu(fuse(weigh(weights, A)))
+
+    coarsest, *finer = sorted(layers.values(), key=lambda A: math.prod(A.shape[:-1]))
+    found = of_layer(coarsest)
+    for A in finer:
+        shown = of_layer(A)
+        if local:
+            coarse = resize(resize(shown, found.shape), shown.shape)
+            shown = shown / jnp.maximum(coarse, SMALL)
+        found = shown * resize(found, shown.shape)
     return finite_only(_unit(found, percentile), *layers.values())
 
 

@@ -11,9 +11,11 @@ from jaxtyping import Array
 from .._display import display
 from .._errors import check_count
 from .._method import Method
+from ..devices._chunks import sum_over_chunks
+from ..devices._mesh import vary_as
 from ..probes._probe import Image, Probe
-from ..targets._score import Target
-from ._transformed import Transformed, check_method, settled
+from ..targets._score import Target, score, settle
+from ._transformed import Transformed, check_method
 
 
 def augmented(
@@ -63,8 +65,10 @@ def _augmented(
     flip: bool = True,
     chunk: int = 1,
 ) -> Array:
-    target = settled(probe, image, target)
+    output, _ = probe(image)
+    target = settle(output, target)
     picture = jnp.asarray(image)
+    size = picture.shape[:-1]
     views = list(itertools.product((False, True) if flip else (False,), scales))
     mirrored = jnp.asarray([each for each, _ in views])
     factors = jnp.asarray([factor for _, factor in views], picture.dtype)
@@ -72,7 +76,9 @@ def _augmented(
     def one(view: tuple[Array, Array]) -> Array:
         mirror, factor = view
         seen = factor * jnp.where(mirror, jnp.flip(picture, -2), picture)
-        found = display(method(probe, seen, target), size=picture.shape[:-1])
+        found = display(method(probe, seen, target), size=size)
         return jnp.where(mirror, jnp.flip(found, -1), found)
 
-    return jnp.mean(jax.lax.map(one, (mirrored, factors), batch_size=chunk), axis=0)
+    kind = jax.eval_shape(one, (mirrored[0], factors[0]))
+    start = vary_as(jnp.zeros(size, kind.dtype), score(output, target))
+    return sum_over_chunks(one, (mirrored, factors), chunk, picture.shape, start) / len(views)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from .._method import Method
+from ..devices._chunks import sum_over_chunks
 from ..probes._looked import Looked
 from ..probes._probe import Image, Look, Probe
 from ..targets._score import Target
@@ -22,21 +23,13 @@ def weighted_sum(
     Args:
         like: arrays of the shapes and types of the sum.
     """
-    rows = np.arange(len(weights) + -len(weights) % chunk)  # filled up with weight 0
-    places = (rows % len(weights)).reshape(-1, chunk)
-    shares = jnp.asarray(np.where(rows < len(weights), weights[rows % len(weights)], 0).reshape(-1, chunk))
 
-    def add(total: PyTree, group: tuple[Array, Array]) -> tuple[PyTree, None]:
-        found = jax.vmap(function)(group[0])
-        more = jax.tree.map(lambda each: _weighted(group[1], each), found)
-        return jax.tree.map(jnp.add, total, more), None
+    def weighted(pair: tuple[Array, Array]) -> PyTree:
+        place, share = pair
+        return jax.tree.map(lambda each: share.astype(each.dtype) * each, function(place))
 
-    total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, like), (inputs[places], shares))
-    return total
-
-
-def _weighted(weights: Array, each: Array) -> Array:
-    return jnp.tensordot(weights.astype(each.dtype), each, 1, precision=jax.lax.Precision.HIGHEST)
+    shares = jnp.asarray(weights)
+    return sum_over_chunks(weighted, (inputs, shares), chunk, (), jax.tree.map(jnp.zeros_like, like))
 
 
 def with_look(

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._checks import check_probe
 from .._masks import settle
 from .._method import Method
 from ..probes._probe import Image, Probe
@@ -43,6 +44,7 @@ class Transformed:
         return named
 
     def __call__(self, probe: Probe, image: Image, target: Target = None, **options: object) -> Array:
+        check_probe(probe)
         method = functools.partial(self.method, **options)
         settings = {name: value.array if isinstance(value, Fixed) else value for name, value in self.settings}
         return self.run(method, probe, image, target, **settings)

@@ -7,7 +7,10 @@ import pytest
 
 MISTAKES = {
     "model": (["--model", "cifar_resnet21"], "no model 'cifar_resnet21'; did you mean 'cifar_resnet"),
-    "method": (["--method", "gradcamm"], "no method 'gradcamm'; did you mean 'gradcam'? There are: cam, "),
+    "method": (
+        ["--method", "gradcamm"],
+        "no method 'gradcamm'; did you mean 'gradcam'? There are: gradcam, ",
+    ),
     "layer": (["--layer", "layer5"], "no layer 'layer5'; did you mean 'layer"),
     "layer without positions": (["--layer", "linear"], "layer 'linear' returns shape (1, 10)"),
     "class number": (["--target", "10"], "no class 10: the model has 10 classes, 0 to 9"),

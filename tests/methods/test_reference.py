@@ -70,7 +70,7 @@ def test_every_method_with_a_gradient_has_a_formula_here():
     assert set(FORMULAS) | {"cam"} >= {
         name
         for name, method in jaxcam.METHODS.items()
-        if method.__module__.rsplit("_", 1)[-1] in ("gradcam", "eigencam")
+        if method.__module__.rsplit(".", 1)[-1] in ("_gradcam", "_eigencam")
     }
 
 
