@@ -373,3 +373,15 @@ def test_memory_does_not_grow_with_views_and_steps(few, many, probe):
 
     one_map = 48 * 48 * 4
     assert memory(many) - memory(few) <= 0.25 * memory(few) + 64 * one_map
+
+
+def test_a_path_over_several_layers(several):
+    method = jaxcam.integrated(jaxcam.hirescam, steps=2)
+    with pytest.raises(
+        TypeError, match=r"integrated looks at one layer.*over_layers\(integrated\(hirescam\)\)"
+    ):
+        method(several, IMAGE, 1)
+    each = [method(several[layer], IMAGE, 1) for layer in LAYERS]
+    shown = [jaxcam.resize(jaxcam.display(raw), IMAGE.shape[:2]) for raw in each]
+    found = jaxcam.over_layers(method)(several, IMAGE, 1)
+    np.testing.assert_allclose(found, np.mean(shown, axis=0), rtol=1e-4, atol=1e-5)

@@ -10,7 +10,7 @@ from .._method import Method
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
 from ._gradients import weighted_sum, with_look
-from ._transformed import Transformed, check_method, fixed, settled
+from ._transformed import Transformed, check_method, fixed, name_of, settled
 
 
 def integrated(
@@ -70,6 +70,11 @@ def _integrated(
     rule: str = "gauss-legendre",
     chunk: int = 1,
 ) -> Array:
+    if len(probe.layers) > 1:
+        raise TypeError(
+            f"integrated looks at one layer; the probe has {', '.join(probe.layers)}: write "
+            f"over_layers(integrated({name_of(method)})), or take one of them, such as probe[{probe.layers[-1]!r}]"
+        )
     target = settled(probe, image, target)
     end = jnp.asarray(image)
     start = _start(end, baseline)

@@ -7,11 +7,15 @@ from ..._errors import unknown
 from ...methods import GROUPS, METHODS
 from ...methods._costs import COSTS
 from ...methods._expression import method_named
+from ...transforms._transformed import Transformed
 
 # Their maps are not of a layer's channels: they need a transformer, or the input as the layer.
 APART = ("attention", "baselines")
 ALL = tuple(name for group, methods in GROUPS.items() if group not in APART for name in methods)
-FAST = tuple(name for name in ALL if COSTS[name].forward == "1")  # one forward pass: the default
+# The default: one forward pass. Compositions over layers are left out: at one layer they are another method.
+FAST = tuple(
+    name for name in ALL if COSTS[name].forward == "1" and not isinstance(METHODS[name], Transformed)
+)
 # `all` leaves out what costs more than so many times Score-CAM, a forward pass for each channel.
 DEAR = 2
 
