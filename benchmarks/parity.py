@@ -330,6 +330,12 @@ def table(rows: list[dict]):
         if set(cells) != {"–"}:
             note = ", ".join(filter(None, [entry.note, "float64" if entry.wide else ""]))
             yield f"| `{entry.name}` | {entry.peer} | {' | '.join(cells)} | {note} |"
+    yield ""
+    yield (
+        "The tests in `tests/parity` compare the rest on pictures of the same set: `sscam` and `iscam` (TorchCAM, given the "
+        "same draws), `occlusion`, `saliency`, `integrated_gradients`, `guided_backpropagation`, `guided_gradcam` and `liftcam` "
+        "(captum), `fullgrad`, FinerCAM and guided backpropagation (pytorch-grad-cam)."
+    )
 
 
 def main():
