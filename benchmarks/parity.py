@@ -32,7 +32,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 # The last layer, and layers of several sizes, by their names here and in torchvision
 LAYERS = {
     "squeezenet1_1": ("features", ("features.4", "features.7", "features.12")),
-    "mobilenet_v2": ("features", ("features.6", "features.13", "features.18")),
+    "mobilenet_v2": ("features", ("features.7.conv.0", "features.14.conv.0", "features.18")),  # after a ReLU
 }
 PICTURES = 6
 

@@ -112,7 +112,9 @@ def page(rows: list[dict[str, Any]]) -> str:
         "",
         "What `jaxcam methods --markdown` prints.",
         "",
-        LEGEND.replace("P its", "P its"),
+        INTRODUCTION,
+        "",
+        LEGEND,
     ]
     group = None
     for row in rows:

@@ -23,7 +23,7 @@ def legrad(
 
     The head is what follows the last block, found in the program: the final norm, the pooling, the classifier.
 
-    When: a map of a class from all blocks at once; strong on CLIP and on deep transformers.
+    When: a map of a class from all blocks at once, each read by the head itself.
 
     Args:
         probe: any layer of a transformer, from `jaxcam.probe`: the map has its size.
