@@ -48,7 +48,7 @@ refinecam = over_layers(gradcampp, "product").called(
     Returns:
         Map `(*space)` in [0, 1], at the size of the image.
 
-    Source: "How to Evaluate and Refine your CAM", 2026, arXiv 2605.14641, as pytorch-grad-cam's RefineCAM
+    Source: RefineCAM 2026, "How to Evaluate and Refine your CAM", arXiv 2605.14641, as pytorch-grad-cam's RefineCAM
     [third party].
     """,
 )
