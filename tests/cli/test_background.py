@@ -1,6 +1,7 @@
 """Ctrl-C ends a command in seconds, whatever the device is doing."""
 
 import _thread
+import signal
 import threading
 import time
 
@@ -8,6 +9,14 @@ import pytest
 
 from jaxcam.cli import _background
 from jaxcam.cli._background import Left, in_background
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C interrupts, also where the tests were started in the background by a shell, which makes it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_work_is_done_and_its_errors_are_raised():
