@@ -67,7 +67,7 @@ def shown_default(value: object) -> str:
 
 def show_cards(rows: list[dict[str, Any]]) -> None:
     """The methods in a table, group by group."""
-    shown = table("method", "what it is, and whose", "forward", "gradient", whole=("method", "forward"))
+    shown = table("method", "what it is, and whose", "forward", "gradient", whole=("method",))
     group = None
     for row in rows:
         if row["group"] != group:
@@ -77,7 +77,7 @@ def show_cards(rows: list[dict[str, Any]]) -> None:
         source = re.sub(r'"[^"]*",?\s*', "", row["source"])  # without the title
         marks = " ".join(f"[{each}]" for each in row["marks"])
         described = f"{row['summary']}\n{source} {marks}"
-        gradient = {True: "yes", False: "no", None: "as the method"}[row["gradient"]]
+        gradient = {True: "yes", False: "no", None: "–"}[row["gradient"]]
         shown.add_row(*map(Text, (row["name"], described, row["forward"], gradient)))
     console().print(shown)
     console().print(Text(LEGEND))

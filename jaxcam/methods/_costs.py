@@ -37,8 +37,8 @@ COSTS = {
     "abscam": Cost(True, "1 + K"),
     "clustercam": Cost(False, "1 + clusters"),
     "groupcam": Cost(True, "2 + groups"),
-    "opticam": Cost(True, "1 + 50 with a backward pass each"),
-    "polycam": Cost(False, "1 + K of every layer"),
+    "opticam": Cost(True, "1 + 50"),
+    "polycam": Cost(False, "1 + K a layer"),
     "cam": Cost(False, "1"),
     "ablationcam": Cost(False, "1 + K heads"),
     "reciprocam": Cost(False, "1 + P heads"),
@@ -56,7 +56,7 @@ COSTS = {
     "smoothgrad": Cost(True, "25"),
     "guided_backpropagation": Cost(True, "1"),
     "guided_gradcam": Cost(True, "1"),
-    "occlusion": Cost(False, "1 + windows of heads"),
+    "occlusion": Cost(False, "1 + windows"),
     "rise": Cost(False, "1 + 6000 heads"),
     "conceptorcam": Cost(True, "1"),  # over its default base; otherwise what the base costs
 }
@@ -65,6 +65,6 @@ COSTS = {
 TRANSFORM_COSTS = {
     "smoothed": "samples times",
     "augmented": "views times",
-    "over_layers": "once, back to the first layer:",
+    "over_layers": "once",
     "integrated": "steps times",
 }
