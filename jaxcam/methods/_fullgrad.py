@@ -84,7 +84,7 @@ def _placed(bias: Bias, channels_first: bool, image: Any, tokens: int | None) ->
     except ValueError:
         return None
     shares = [side / of for side, of in zip(found.shape[1:-1], space, strict=True)]
-    return found[0] if max(shares) <= 2 * min(shares) else None  # heads of attention are no axis of a picture
+    return found[0] if max(shares) <= 2 * min(shares) else None  # an axis of heads is not one of the picture
 
 
 def _scaled(evidence: Array, scale: str) -> Array:

@@ -125,7 +125,7 @@ def _site(flat: Flat, number: int) -> Site | None:
 
 def _softmax(flat: Flat, atom: Atom, axes: Axes) -> tuple[Atom, Axes, Atom] | None:
     """The softmax that an array is, moved or not: what it returns, the axes of queries and keys there, and its
-    exponent. None where it is no softmax over the keys."""
+    exponent. None where it is not a softmax over the keys."""
     for made, (query, key) in _origins(flat, atom, axes, _SAME | _MOVED | {"select_n"}):
         exponent = _normalised(flat, made, key)
         if exponent is not None:

@@ -1,5 +1,6 @@
 """A probe of one layer whose look at one image is known already."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -40,7 +41,28 @@ class Looked(Probe):
         return cls(*children)
 
 
+class MeanLook(Look):
+    """A look whose gradient is a mean over several inputs.
+
+    Attributes:
+        powers: means of the gradient's powers, by their exponent; the first is the gradient.
+    """
+
+    powers: Mapping[int, Any]
+
+    @classmethod
+    def of(cls, look: Look, powers: Mapping[int, Any]) -> "MeanLook":
+        found = cls(look.output, look.score, look.activation, powers[1])
+        found.powers = powers
+        return found
+
+    def power(self, exponent: int) -> Any:
+        return self.powers[exponent]
+
+
 def of_layer(look: Look, layer: str) -> Look:
     """The look at one of several layers."""
-    powers = look.powers and {exponent: each[layer] for exponent, each in look.powers.items()}
-    return look._replace(activation=look.activation[layer], gradient=look.gradient[layer], powers=powers)
+    alone = look._replace(activation=look.activation[layer], gradient=look.gradient[layer])
+    if isinstance(look, MeanLook):
+        return MeanLook.of(alone, {exponent: each[layer] for exponent, each in look.powers.items()})
+    return alone

@@ -30,19 +30,15 @@ class Look(NamedTuple):
         score: the scalar that the target reads from the output.
         activation: the layer's activation `(h, w, K)`, at least float32; of several layers, a dictionary by layer.
         gradient: d score / d activation `(h, w, K)`, at least float32; of several layers, a dictionary by layer.
-        powers: powers of the gradient by their exponent, where they are means over several inputs.
     """
 
     output: PyTree
     score: Array
     activation: Any
     gradient: Any
-    powers: Mapping[int, Any] | None = None
 
     def power(self, exponent: int) -> Any:
-        """A power of the gradient, or where the gradient is a mean, the mean of its powers: not the same."""
-        if self.powers is not None:
-            return self.powers[exponent]
+        """A power of the gradient; where the gradient is a mean over several inputs, the mean of its powers."""
         return jax.tree.map(lambda gradient: gradient**exponent, self.gradient)
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array
 from .._dtypes import widen
 from .._errors import check_count, choose
 from .._method import Method
+from ..probes._looked import MeanLook
 from ..probes._probe import Image, Probe
 from ..targets._score import Target
 from ._gradients import weighted_sum, with_look
@@ -137,4 +138,4 @@ def _of_derivatives(
 
     share = np.full(len(keys), 1 / len(keys), look.score.dtype)
     means = weighted_sum(powers, keys, share, chunk, dict.fromkeys(POWERS, look.gradient))
-    return with_look("smoothed", method, probe, image, target, look._replace(gradient=means[1], powers=means))
+    return with_look("smoothed", method, probe, image, target, MeanLook.of(look, means))

@@ -211,7 +211,7 @@ def test_a_softmax_over_classes_is_no_attention():
 
 
 def test_attention_that_hides_its_probabilities():
-    """In all blocks, or in one; a fused operation that is no attention is none of a method's business."""
+    """In all blocks, or in one. An operation after the attention may be fused."""
 
     def kernel(*given):
         given[-1][...] = given[0][...]
